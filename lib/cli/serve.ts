@@ -1,0 +1,70 @@
+import { constants } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { bytes, count } from './format.js'
+import type { ServeOptions } from './options.js'
+import { Problems } from './problems.js'
+import type { Service, StartService } from './service.js'
+import { Status } from './status.js'
+
+const signals = ['SIGINT', 'SIGTERM'] as const
+
+/** Starts a service, says where it listens, shows its counters, and ends it cleanly on a signal. */
+export async function serve(start: StartService, options: ServeOptions): Promise<void> {
+  // Whoever read our lines may go (`netvc echo ... | head -1`); serving goes on.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
+  let print: (line: string) => void = (line) => process.stderr.write(line)
+  const problems = new Problems((line) => print(`netvc: ${line}\n`))
+  const service = await start(problems)
+  // Before anybody can know that we run; until here a signal ends the process as always.
+  const signal = firstSignal()
+  for (const address of service.listener.addresses) console.log(`listening ${address}`)
+  const status = new Status(() => service.counters(), options.interval)
+  print = (line) => status.print(line, process.stderr)
+
+  await signal
+  onSecondSignal(status)
+  await drain(service, status, options.grace)
+  status.stop()
+  const { accepted, bytesIn, bytesOut } = service.counters()
+  await service.reactor.close()
+  problems.flush()
+  console.log(
+    `closed after ${count(accepted, 'connection')}, in ${bytes(bytesIn)}, out ${bytes(bytesOut)}`,
+  )
+}
+
+function firstSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of signals) process.once(signal, () => resolve())
+  })
+}
+
+/** From the first signal on, another one ends the process at once, as the shell expects it. */
+function onSecondSignal(status: Status): void {
+  for (const signal of signals) {
+    process.removeAllListeners(signal)
+    process.once(signal, () => {
+      status.stop()
+      process.exit(128 + constants.signals[signal])
+    })
+  }
+}
+
+async function drain(service: Service, status: Status, graceMs: number): Promise<void> {
+  const { clients, listener } = service
+  await listener.close()
+  if (clients.open > 0) {
+    const wait = `at most ${String(graceMs / 1000)} s; a second signal ends at once`
+    status.print(`draining ${count(clients.open, 'connection')}, ${wait}\n`)
+    status.mode = 'draining: '
+    const timeout = new AbortController()
+    await Promise.race([
+      clients.gone(),
+      sleep(graceMs, undefined, { signal: timeout.signal }).catch(() => {}),
+    ])
+    timeout.abort()
+    if (clients.open > 0) status.print(`ending ${count(clients.open, 'connection')}\n`)
+  }
+}

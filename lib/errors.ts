@@ -1,0 +1,137 @@
+import { constants } from 'node:os'
+import { inspect } from 'node:util'
+
+const brand = Symbol.for('netvc.error')
+
+/** What every error of netvc carries besides its message. */
+export interface NetvcErrorFields {
+  /** Stable, for programs: a system code (`ECONNREFUSED`) or one of {@link ErrorCode}. */
+  code: string
+  /** The negative system error number, when there is one. */
+  errno?: number
+  /** The operation that failed: `listen`, `connect`, `read`, `write`. */
+  syscall?: string
+  /** The address that it was about. */
+  address?: string
+}
+
+/** Codes that are not system errors. docs/errors.md says when each is thrown and what to do. */
+export type ErrorCode =
+  | 'ERR_INVALID_ARG_TYPE'
+  | 'ERR_INVALID_ARG_VALUE'
+  | 'ERR_OUT_OF_RANGE'
+  | 'ERR_INVALID_ADDRESS'
+  | 'ERR_VC_CLOSED'
+  | 'ERR_VC_SHUT'
+  | 'ERR_VC_TUNNELED'
+  | 'ERR_REACTOR_CLOSED'
+  | 'ERR_BUFFER_BUSY'
+  | 'ERR_BUFFER_FREED'
+  | 'ERR_TOO_MANY_READERS'
+  | 'ERR_READER_CLOSED'
+  | 'ERR_NETVC_LOAD'
+  | 'EOVERCROWDED'
+  | 'ENET_CONNECT_TIMEOUT'
+  | 'ABORT_ERR'
+
+/** An operation failed, or an object was used in a state that does not allow it. */
+export class NetvcError extends Error implements NetvcErrorFields {
+  declare code: string
+  declare errno?: number
+  declare syscall?: string
+  declare address?: string
+
+  constructor(code: string, message: string, fields: Omit<NetvcErrorFields, 'code'> = {}) {
+    super(message)
+    Object.assign(this, { code }, fields)
+  }
+
+  /** True for errors of any copy of netvc in this process. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && brand in value
+  }
+}
+Object.defineProperty(NetvcError.prototype, brand, { value: true })
+Object.defineProperty(NetvcError.prototype, 'name', { value: 'NetvcError' })
+
+/** An argument of the wrong type or value; a TypeError with a code, as Node throws them. */
+export class NetvcArgumentError extends TypeError implements NetvcErrorFields {
+  declare code: string
+
+  constructor(code: ErrorCode, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+Object.defineProperty(NetvcArgumentError.prototype, brand, { value: true })
+
+/** System error numbers of this platform. */
+export const { errno } = constants
+
+const names = new Map(Object.entries(errno).map(([name, n]) => [n, name]))
+names.set(errno.EAGAIN, 'EAGAIN')
+
+const connectTimeout = 20102
+
+/** The symbolic name of a positive errno. */
+export function errnoName(n: number): string {
+  return names.get(n) ?? `E${String(n)}`
+}
+
+const hints: Record<string, string> = {
+  EADDRINUSE: 'the address is taken; choose another port, or 0 for any free one',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  EACCES: 'not permitted; ports below 1024 and foreign files need privileges',
+  ECONNREFUSED: 'nobody listens there',
+  ENOENT: 'no such file',
+  EMFILE: 'the process has no descriptor left; raise ulimit -n',
+}
+
+/** An error from the system: `listen EADDRINUSE tcp://127.0.0.1:80: the address is taken; ...`. */
+export function systemError(n: number, syscall: string, address?: string): NetvcError {
+  const positive = Math.abs(n)
+  const where = address === undefined ? '' : ` ${address}`
+  if (positive === connectTimeout) {
+    const text = `connect ENET_CONNECT_TIMEOUT${where}: no answer in time; see the timeout option`
+    return new NetvcError('ENET_CONNECT_TIMEOUT', text, fields(positive, syscall, address))
+  }
+  const code = errnoName(positive)
+  const hint = hints[code]
+  const text = `${syscall} ${code}${where}${hint === undefined ? '' : `: ${hint}`}`
+  return new NetvcError(code, text, fields(-positive, syscall, address))
+}
+
+function fields(n: number, syscall: string, address: string | undefined) {
+  return address === undefined ? { errno: n, syscall } : { errno: n, syscall, address }
+}
+
+/** How a wrong value looks in a message: its type, and itself when that is short. */
+export function received(value: unknown): string {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`
+  if (typeof value === 'object') {
+    const name = (value.constructor as { name?: string } | undefined)?.name
+    return `an instance of ${name ?? 'Object'}`
+  }
+  const text = typeof value === 'string' ? JSON.stringify(value) : inspect(value)
+  return `${typeof value} ${text.length > 60 ? `${text.slice(0, 57)}...` : text}`
+}
+
+/** `The "name" argument must be <what>. Received <value>.` */
+export function wrongType(name: string, what: string, value: unknown): NetvcArgumentError {
+  const text = `The "${name}" argument must be ${what}. Received ${received(value)}.`
+  return new NetvcArgumentError('ERR_INVALID_ARG_TYPE', text)
+}
+
+/** `The value of "name" is out of range. It must be <what>. Received <value>.` */
+export function outOfRange(name: string, what: string, value: unknown): NetvcArgumentError {
+  const text = `The value of "${name}" is out of range. It must be ${what}. Received ${received(value)}.`
+  return new NetvcArgumentError('ERR_OUT_OF_RANGE', text)
+}
+
+export function abortError(reason: unknown): Error {
+  const error = new NetvcError('ABORT_ERR', 'The operation was aborted')
+  Object.defineProperty(error, 'name', { value: 'AbortError' })
+  error.cause = reason
+  return error
+}

@@ -1,0 +1,85 @@
+import { systemError, type NetvcError } from './errors.js'
+import { native } from './native.js'
+import type { Reactor } from './reactor.js'
+import type { VConnection } from './vconnection.js'
+
+/** Accepts connections on one or several addresses. Made by Reactor.listen. */
+export class Listener {
+  readonly #reactor: Reactor
+  readonly #ids: number[] = []
+  readonly #addresses: string[] = []
+  readonly #handler: (vc: VConnection) => void
+  #running = 0
+  #closing: Promise<void> | undefined
+  #stopped: (() => void) | undefined
+  #error: NetvcError | undefined
+
+  /** @internal */
+  constructor(reactor: Reactor, handler: (vc: VConnection) => void) {
+    this.#reactor = reactor
+    this.#handler = handler
+  }
+
+  /** The addresses it listens on, with the real ports, in the order they were given. */
+  get addresses(): readonly string[] {
+    return this.#addresses
+  }
+
+  /** Still accepting on at least one address. */
+  get listening(): boolean {
+    return this.#running > 0 && this.#closing === undefined
+  }
+
+  /** Why it stopped by itself, if it did. */
+  get error(): NetvcError | undefined {
+    return this.#error
+  }
+
+  /**
+   * Stops accepting; resolves when the ports are free. Connections that were accepted live on; a
+   * handler is not called again after close() was called.
+   */
+  close(): Promise<void> {
+    this.#closing ??= new Promise((resolve) => {
+      this.#stopped = resolve
+      if (this.#running === 0) resolve()
+      for (const id of this.#ids) native.closeListener(this.#reactor.handle, id)
+    })
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** @internal */
+  add(id: number): void {
+    this.#ids.push(id)
+    this.#running++
+    this.#addresses.push(native.listenerAddress(this.#reactor.handle, id) ?? '')
+  }
+
+  /** @internal */
+  accept(vc: VConnection): void {
+    if (this.#closing) {
+      vc.doIoClose()
+      return
+    }
+    this.#handler(vc)
+  }
+
+  /** @internal */
+  failed(errno: number): void {
+    this.#error = systemError(errno, 'accept', this.#addresses.join(', '))
+    process.emitWarning(`netvc: a listener stopped: ${this.#error.message}`, {
+      type: 'NetvcWarning',
+      code: 'NETVC_LISTENER_STOPPED',
+    })
+  }
+
+  /** @internal One address has stopped. */
+  stopped(id: number): void {
+    native.freeListener(this.#reactor.handle, id)
+    if (--this.#running === 0) this.#stopped?.()
+  }
+}

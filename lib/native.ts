@@ -1,0 +1,178 @@
+import { loadNative } from './load.js'
+
+/**
+ * The typed mirror of native/binding: one declaration per function there, and nothing else.
+ * A connection is named by (slot, version); reactors, ports, buffers, listeners and requests by
+ * small numbers of this JavaScript thread. Counts and zero mean success, a negative number is an
+ * errno, GONE says that the connection does not exist any more. Arguments are not checked here.
+ */
+export interface Native {
+  readonly version: string
+  /** See the Control constants below. */
+  readonly control: Int32Array
+  /** [slot, version, offset, length] of small messages that wait for flush(). */
+  readonly commands: Int32Array
+  /** Their bytes. */
+  readonly out: Uint8Array
+
+  setDispatch(dispatch: (port: number, from: number, n: number) => void): void
+  flush(): void
+  portRecords(port: number): Int32Array
+
+  createReactor(threads: number): number
+  ports(reactor: number): number[]
+  closeReactor(reactor: number): number
+  refReactor(reactor: number, on: number): void
+  stats(reactor: number): NativeStats
+  listen(
+    reactor: number,
+    listener: number,
+    kind: number,
+    host: string,
+    port: number,
+    options: object,
+  ): number
+  listenerAddress(reactor: number, listener: number): string | undefined
+  closeListener(reactor: number, listener: number): void
+  freeListener(reactor: number, listener: number): void
+  connect(
+    reactor: number,
+    request: number,
+    kind: number,
+    host: string,
+    port: number,
+    options: object,
+  ): number
+  cancelConnect(reactor: number, request: number): void
+
+  doIoRead(
+    slot: number,
+    version: number,
+    generation: number,
+    nbytes: number,
+    buffer: number,
+  ): number
+  doIoWrite(
+    slot: number,
+    version: number,
+    generation: number,
+    nbytes: number,
+    buffer: number,
+    reader: number,
+  ): number
+  reenable(slot: number, version: number, side: number): number
+  reenableRe(slot: number, version: number, side: number): number
+  done(slot: number, version: number, side: number, generation: number): number
+  setNbytes(slot: number, version: number, side: number, generation: number, nbytes: number): number
+  shutdown(slot: number, version: number, how: number): number
+  close(slot: number, version: number, errno: number): number
+  write(slot: number, version: number, bytes: Uint8Array): number
+  unsent(slot: number, version: number): number
+  notifyDrained(slot: number, version: number, mark: number): number
+  address(slot: number, version: number, local: number): NativeAddress | undefined
+  inspect(slot: number, version: number): NativeInspection | undefined
+  trapWriteBufferEmpty(slot: number, version: number, on: number): number
+
+  tunnel(
+    reactor: number,
+    id: number,
+    aSlot: number,
+    aVersion: number,
+    bSlot: number,
+    bVersion: number,
+    sizeIndex: number,
+    waterMark: number,
+    aBuffer: number,
+    bBuffer: number,
+  ): number
+  tunnelBytes(reactor: number, id: number, direction: number): number
+  freeTunnel(reactor: number, id: number): void
+
+  createBuffer(sizeIndex: number, waterMark: number): number
+  freeBuffer(buffer: number): void
+  allocReader(buffer: number): number
+  cloneReader(buffer: number, reader: number): number
+  deallocReader(buffer: number, reader: number): number
+  bufferWrite(buffer: number, bytes: Uint8Array): number
+  bufferWriteFrom(buffer: number, source: number, reader: number, n: number, offset: number): number
+  bufferInfo(buffer: number, what: number): number
+  setWaterMark(buffer: number, bytes: number): number
+  readAvail(buffer: number, reader: number): number
+  read(buffer: number, reader: number, max: number, room: number): number
+  readInto(
+    buffer: number,
+    reader: number,
+    target: Uint8Array,
+    consume: number,
+    offset: number,
+  ): number
+  consume(buffer: number, reader: number, n: number): number
+  memchr(buffer: number, reader: number, byte: number, n: number, offset: number): number
+  sizeLimit(buffer: number, reader: number, n: number): number
+  borrow(buffer: number, reader: number, where: Int32Array): number
+  slab(position: number): ArrayBuffer
+  setPool(pool: Uint8Array): void
+}
+
+/** [url, host, port, family: 0 none, 1 unix, 4, 6] */
+export type NativeAddress = [url: string, host: string, port: number, family: number]
+
+export interface NativeStats {
+  turns: number
+  pollEvents: number
+  readCalls: number
+  readNoData: number
+  bytesRead: number
+  writeCalls: number
+  writeNoRoom: number
+  bytesWritten: number
+  accepted: number
+  acceptErrors: number
+  connected: number
+  connectFailures: number
+  closed: number
+  events: number
+  open: number
+  threads: number
+  connections: number
+  blocks: number
+  blockBytes: number
+  slabBytes: number
+  buffers: number
+  bytesPerConnection: number
+}
+
+export interface NativeDirection {
+  nbytes: number
+  ndone: number
+  buffered: number
+  armed: boolean
+  enabled: boolean
+  triggered: boolean
+  scheduled: boolean
+}
+
+export interface NativeInspection {
+  read: NativeDirection
+  write: NativeDirection
+  sequence: number
+  fd: number
+  unsent: number
+  outstanding: number
+  bytesIn: number
+  bytesOut: number
+  shut: number
+  thread: number
+  context: number
+  errno: number
+  ageMs: number
+  idleMs: number
+}
+
+/** Words of Native.control; native/binding/env_state.h. */
+export const Control = { CURSOR: 0, IN_BATCH: 1, COMMANDS: 2, OUT_USED: 3 } as const
+
+/** The connection does not exist any more; native/binding/functions.h. */
+export const GONE = -100000
+
+export const native = loadNative() as Native

@@ -1,0 +1,156 @@
+import { outOfRange, wrongType, NetvcArgumentError } from './errors.js'
+
+/** What accepted and outgoing connections have in common. Buffer sizes are in bytes. */
+export interface ConnectionOptions {
+  /** Send small messages at once (TCP_NODELAY). Default true. */
+  noDelay?: boolean
+  /** Let the kernel probe idle connections (SO_KEEPALIVE). Default false. */
+  keepAlive?: boolean
+  /** Closing sends RST and drops what is unsent (SO_LINGER 0). Default false. */
+  resetOnClose?: boolean
+  /** SO_RCVBUF. Default: the kernel's own choice. */
+  receiveBufferSize?: number
+  /** SO_SNDBUF. Default: the kernel's own choice. */
+  sendBufferSize?: number
+  /** SO_MARK; needs privileges. Default 0, none. */
+  mark?: number
+  /** IP_TOS or IPV6_TCLASS, 0..255. Default 0. */
+  tos?: number
+  /** TCP_CONGESTION, for example `cubic`. Default: the system's. */
+  congestionControl?: string
+}
+
+export interface ListenOptions extends ConnectionOptions {
+  /** Connections that may wait to be accepted. Default: what the kernel allows. */
+  backlog?: number
+  /** Share the port with other sockets (SO_REUSEPORT). Default false. */
+  reusePort?: boolean
+  /** A v6 address takes v6 connections only. Default true. */
+  ipv6Only?: boolean
+  /** Wake up only when data has arrived, for this many seconds at most (TCP_DEFER_ACCEPT). */
+  deferAcceptSeconds?: number
+  /** Queue length for TCP_FASTOPEN. Default 0, off. */
+  fastOpenQueue?: number
+  /** Connections accepted before others get their turn, 1..4096. Default 64. */
+  acceptsPerWakeup?: number
+  /** Every net thread accepts for itself from the shared socket. Default false: one accepts for all. */
+  acceptOnEveryThread?: boolean
+  /** Accept on so many threads of their own (shared by the listeners of a reactor). Default 0. */
+  acceptThreads?: number
+  /** An open, bound or listening stream socket to use; the address only names it then. */
+  fd?: number
+  /** Cancels listen() while it is pending; afterwards it has no effect. */
+  signal?: AbortSignal
+}
+
+export interface ConnectOptions extends ConnectionOptions {
+  /** Milliseconds until the attempt fails with ENET_CONNECT_TIMEOUT. Default 30000; 0: no limit. */
+  timeout?: number
+  /** The address to connect from: an IP literal of this machine. */
+  localAddress?: string
+  /** The port to connect from. Default 0, any. */
+  localPort?: number
+  /** localAddress need not be of this machine (IP_TRANSPARENT; needs privileges). Default false. */
+  transparent?: boolean
+  /** Send the first write together with the connect (TCP_FASTOPEN). Default false. */
+  fastOpen?: boolean
+  /** Cancels the attempt: the promise rejects with an AbortError. */
+  signal?: AbortSignal
+}
+
+type Check = (value: unknown, name: string) => void
+
+function integer(min: number, max: number): Check {
+  return (value, name) => {
+    if (typeof value !== 'number') throw wrongType(name, 'a number', value)
+    if (!Number.isInteger(value) || value < min || value > max) {
+      throw outOfRange(name, `an integer from ${String(min)} to ${String(max)}`, value)
+    }
+  }
+}
+
+function boolean(value: unknown, name: string): void {
+  if (typeof value !== 'boolean') throw wrongType(name, 'a boolean', value)
+}
+
+function text(value: unknown, name: string): void {
+  if (typeof value !== 'string' || value === '') throw wrongType(name, 'a non-empty string', value)
+}
+
+function signal(value: unknown, name: string): void {
+  if (!(value instanceof AbortSignal)) throw wrongType(name, 'an AbortSignal', value)
+}
+
+export const maxInt = 0x7fffffff
+
+const connection: Record<keyof ConnectionOptions, Check> = {
+  noDelay: boolean,
+  keepAlive: boolean,
+  resetOnClose: boolean,
+  receiveBufferSize: integer(0, maxInt),
+  sendBufferSize: integer(0, maxInt),
+  mark: integer(0, maxInt),
+  tos: integer(0, 255),
+  congestionControl: text,
+}
+
+const listen: Record<keyof ListenOptions, Check> = {
+  ...connection,
+  backlog: integer(1, maxInt),
+  reusePort: boolean,
+  ipv6Only: boolean,
+  deferAcceptSeconds: integer(0, maxInt),
+  fastOpenQueue: integer(0, maxInt),
+  acceptsPerWakeup: integer(1, 4096),
+  acceptOnEveryThread: boolean,
+  acceptThreads: integer(0, 64),
+  fd: integer(0, maxInt),
+  signal,
+}
+
+const connect: Record<keyof ConnectOptions, Check> = {
+  ...connection,
+  timeout: integer(0, maxInt),
+  localAddress: text,
+  localPort: integer(0, 65535),
+  transparent: boolean,
+  fastOpen: boolean,
+  signal,
+}
+
+const reactor: Record<string, Check> = { threads: integer(0, 256) }
+const buffer: Record<string, Check> = {
+  blockSize: integer(128, 2 * 1024 * 1024),
+  waterMark: integer(0, Number.MAX_SAFE_INTEGER),
+}
+const tunnel: Record<string, Check> = buffer
+
+const tables = { listen, connect, reactor, buffer, tunnel } satisfies Record<
+  string,
+  Record<string, Check>
+>
+
+/** Checks an options object: unknown names are errors, undefined values mean "default". */
+export function checkOptions(kind: keyof typeof tables, options: unknown): void {
+  if (options === undefined) return
+  if (typeof options !== 'object' || options === null)
+    throw wrongType('options', 'an object', options)
+  const table: Record<string, Check> = tables[kind]
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(table, name) ? table[name] : undefined
+    if (check === undefined) {
+      const known = Object.keys(table).join(', ')
+      const message = `Unknown option "${name}" for ${kind}. Known options: ${known}.`
+      throw new NetvcArgumentError('ERR_INVALID_ARG_VALUE', message)
+    }
+    if (value !== undefined) check(value, `options.${name}`)
+  }
+}
+
+/** nbytes of an operation: a whole number of bytes, or Infinity. */
+export function checkBytes(value: unknown, name: string): asserts value is number {
+  if (typeof value !== 'number') throw wrongType(name, 'a number of bytes or Infinity', value)
+  if (value !== Infinity && (!Number.isSafeInteger(value) || value < 0)) {
+    throw outOfRange(name, 'a whole number of bytes >= 0, or Infinity', value)
+  }
+}

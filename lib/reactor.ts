@@ -1,0 +1,352 @@
+import { parseAddress, resolveAddress, type ParsedAddress } from './address.js'
+import { abortError, NetvcError, outOfRange, systemError, wrongType } from './errors.js'
+import { closePort, openPort, Record } from './events.js'
+import { held } from './hold.js'
+import { Listener } from './listener.js'
+import { native, type NativeStats } from './native.js'
+import { checkOptions, maxInt, type ConnectOptions, type ListenOptions } from './options.js'
+import { tunnelSizes, type Tunnel, type TunnelOptions } from './tunnel.js'
+import { VConnection } from './vconnection.js'
+
+export interface ReactorOptions {
+  /**
+   * 0: the inline engine, sockets are driven by this JavaScript thread; right for protocols that
+   * JavaScript handles itself. n: so many net threads drive them; right for tunnels and for
+   * processes whose JavaScript is busy. Default 0. Bun and Deno have no inline engine: there 0
+   * means one net thread.
+   */
+  threads?: number
+}
+
+export type ReactorStats = NativeStats
+
+interface PendingConnect {
+  resolve: (vc: VConnection) => void
+  reject: (error: Error) => void
+  address: string
+  adopts: boolean
+}
+
+const canInline = !('Bun' in globalThis) && !('Deno' in globalThis)
+const closePollMs = 2
+const closeLimitMs = 10_500
+
+/** Reactors with something open, which live although nobody refers to them. */
+const active = new Set<Reactor>()
+
+interface NativeReactor {
+  handle: number
+  ports: readonly number[]
+}
+
+const forgotten = new FinalizationRegistry<NativeReactor>(closeNative)
+
+function closeNative({ handle, ports }: NativeReactor): void {
+  native.closeReactor(handle)
+  for (const port of ports) closePort(port)
+}
+
+/**
+ * Owns connections and listeners of this JavaScript thread. It keeps the process alive while it has
+ * any (see unref).
+ */
+export class Reactor {
+  /** @internal */ readonly handle: number
+  /** Net threads; 0 for the inline engine. */
+  readonly threads: number
+  readonly #ports: number[]
+  readonly #listeners = new Map<number, Listener>()
+  readonly #connects = new Map<number, PendingConnect>()
+  readonly #tunnels = new Map<number, Tunnel>()
+  #connections = 0
+  #nextId = 1
+  #closing: Promise<void> | undefined
+  #unsent: NodeJS.Timeout | undefined
+  #wantsRef = true
+  #isRef = false
+
+  constructor(options?: ReactorOptions) {
+    checkOptions('reactor', options)
+    const wanted = options?.threads ?? 0
+    this.threads = wanted === 0 && !canInline ? 1 : wanted
+    this.handle = native.createReactor(this.threads)
+    if (this.handle < 0) throw systemError(this.handle, 'reactor')
+    this.#ports = native.ports(this.handle)
+    for (const port of this.#ports) openPort(port, this)
+    forgotten.register(this, { handle: this.handle, ports: this.#ports }, this)
+  }
+
+  /**
+   * Listens on one address or several; handler is called for each connection. Resolves when all
+   * are open; if one fails, none is, and the promise rejects (EADDRINUSE, EACCES, ...).
+   */
+  async listen(
+    address: string | readonly string[],
+    handler: (vc: VConnection) => void,
+    options: ListenOptions = {},
+  ): Promise<Listener> {
+    const list = typeof address === 'string' ? [address] : address
+    if (!Array.isArray(list) || list.length === 0) {
+      throw wrongType('address', 'an address or a non-empty array of addresses', address)
+    }
+    const parsed = (list as string[]).map(parseAddress)
+    if (typeof handler !== 'function') throw wrongType('handler', 'a function', handler)
+    checkOptions('listen', options)
+    this.#assertOpen('listen')
+    const { signal } = options
+    if (signal?.aborted) throw abortError(signal.reason)
+    options = { ...options } // what was checked is what is used, whatever its owner does meanwhile
+    const resolved = await Promise.all(parsed.map((p) => resolveAddress(p, 'listen')))
+    if (signal?.aborted) throw abortError(signal.reason)
+    this.#assertOpen('listen')
+
+    const listener = new Listener(this, handler)
+    for (const [i, { kind, host, port }] of resolved.entries()) {
+      const id = this.#nextId++
+      const r = native.listen(this.handle, id, kind, host, port, options)
+      if (r < 0) {
+        this.#updateRef()
+        await listener.close()
+        throw systemError(r, 'listen', list[i] as string)
+      }
+      this.#listeners.set(id, listener)
+      listener.add(id)
+    }
+    this.#updateRef()
+    return listener
+  }
+
+  /** Connects; resolves when the peer has answered. Rejects with the system's code, e.g. ECONNREFUSED. */
+  async connect(address: string, options: ConnectOptions = {}): Promise<VConnection> {
+    const parsed = parseAddress(address)
+    checkOptions('connect', options)
+    this.#assertOpen('connect')
+    const { signal } = options
+    if (signal?.aborted) throw abortError(signal.reason)
+    options = { ...options }
+    const resolved = await resolveAddress(parsed, 'connect')
+    this.#assertOpen('connect')
+    return this.#connect(resolved, address, options, signal)
+  }
+
+  #connect(
+    to: ParsedAddress,
+    address: string,
+    options: ConnectOptions & { fd?: number },
+    signal?: AbortSignal,
+  ): Promise<VConnection> {
+    if (signal?.aborted) return Promise.reject(abortError(signal.reason))
+    const id = this.#nextId++
+    const promise = new Promise<VConnection>((resolve, reject) => {
+      const r = native.connect(this.handle, id, to.kind, to.host, to.port, options)
+      if (r < 0) {
+        reject(systemError(r, 'connect', address))
+        return
+      }
+      this.#connects.set(id, { resolve, reject, address, adopts: options.fd !== undefined })
+      this.#updateRef()
+    })
+    if (!signal) return promise
+    const abort = () => {
+      const pending = this.#takeConnect(id)
+      native.cancelConnect(this.handle, id)
+      pending?.reject(abortError(signal.reason))
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    return promise.finally(() => {
+      signal.removeEventListener('abort', abort)
+    })
+  }
+
+  /**
+   * Takes over an open descriptor: a socket, a pipe, anything that can be polled. It is the
+   * connection's from then on; if the promise rejects it is still the caller's, and open.
+   */
+  adopt(fd: number): Promise<VConnection> {
+    if (typeof fd !== 'number') return Promise.reject(wrongType('fd', 'a descriptor number', fd))
+    if (!Number.isInteger(fd) || fd < 0 || fd > maxInt) {
+      return Promise.reject(outOfRange('fd', 'a descriptor number >= 0', fd))
+    }
+    return this.#closing
+      ? Promise.reject(closedError('adopt'))
+      : this.#connect({ kind: 0, host: '', port: 0 }, `fd ${String(fd)}`, { fd })
+  }
+
+  /** Counters of this reactor, summed over its threads, and of the process's blocks. */
+  stats(): ReactorStats {
+    return native.stats(this.handle)
+  }
+
+  /** Lets the process exit although connections are open. */
+  unref(): this {
+    this.#wantsRef = false
+    this.#unsent?.unref()
+    this.#updateRef()
+    return this
+  }
+  ref(): this {
+    this.#wantsRef = true
+    this.#unsent?.ref()
+    this.#updateRef()
+    return this
+  }
+
+  /**
+   * Closes every listener and connection and ends the net threads; pending connects reject with
+   * ERR_REACTOR_CLOSED. Resolves when everything is gone.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    for (const [id, { reject, adopts }] of this.#connects) {
+      if (adopts) continue // whose the descriptor is, only the record that comes knows
+      native.cancelConnect(this.handle, id)
+      reject(closedError('connect'))
+      this.#connects.delete(id)
+    }
+    for (const t of this.#tunnels.values()) t.close()
+    for (const vc of [...held()]) {
+      if (vc instanceof VConnection && vc.reactor === this && !vc.tunnel) vc.doIoClose()
+    }
+    await Promise.all([...new Set(this.#listeners.values())].map((listener) => listener.close()))
+    // Messages that were written before are still leaving. Also never from inside a handler: the
+    // engine must not go while it is on the stack.
+    const limit = Date.now() + closeLimitMs
+    do {
+      await new Promise((resolve) => setTimeout(resolve, closePollMs))
+      // A tunnel's end is told a moment after its connections are gone.
+    } while (native.stats(this.handle).open + this.#tunnels.size > 0 && Date.now() < limit)
+    this.#isRef = false
+    forgotten.unregister(this)
+    closeNative({ handle: this.handle, ports: this.#ports })
+    active.delete(this)
+    for (const t of [...this.#tunnels.values()]) t.ended(3, 0, 0)
+  }
+
+  /** True once close() was called. */
+  get closed(): boolean {
+    return this.#closing !== undefined
+  }
+
+  #assertOpen(what: string): void {
+    if (this.#closing) throw closedError(what)
+  }
+
+  #takeConnect(id: number): PendingConnect | undefined {
+    const pending = this.#connects.get(id)
+    this.#connects.delete(id)
+    this.#updateRef()
+    return pending
+  }
+
+  #updateRef(): void {
+    const busy =
+      this.#listeners.size + this.#connects.size + this.#connections + this.#tunnels.size > 0
+    if (busy) active.add(this)
+    else active.delete(this)
+    const on = this.#wantsRef && busy
+    if (on === this.#isRef) return
+    this.#isRef = on
+    native.refReactor(this.handle, on ? 1 : 0)
+  }
+
+  #newConnection(slot: number, version: number): VConnection {
+    const vc = new VConnection(this, slot, version)
+    this.#connections++
+    this.#updateRef()
+    return vc
+  }
+
+  /** @internal */
+  readonly onRecord = (
+    kind: number,
+    slot: number,
+    version: number,
+    id: number,
+    count: number,
+    errno: number,
+    side: number,
+    more: number,
+  ): void => {
+    switch (kind) {
+      case Record.ACCEPT: {
+        const listener = this.#listeners.get(id)
+        const vc = this.#newConnection(slot, version)
+        if (listener) listener.accept(vc)
+        else vc.doIoClose()
+        return
+      }
+      case Record.ACCEPT_ERROR:
+        this.#listeners.get(id)?.failed(errno)
+        return
+      case Record.ACCEPT_STOPPED: {
+        const listener = this.#listeners.get(id)
+        this.#listeners.delete(id)
+        listener?.stopped(id)
+        this.#updateRef()
+        return
+      }
+      case Record.OPEN: {
+        const vc = this.#newConnection(slot, version)
+        const pending = this.#takeConnect(id)
+        pending?.resolve(vc)
+        if (!pending || this.#closing) vc.doIoClose() // aborted, or closed, meanwhile
+        return
+      }
+      case Record.OPEN_FAILED: {
+        const pending = this.#takeConnect(id)
+        const timedOut = errno === 20102
+        pending?.reject(systemError(timedOut ? errno : more || errno, 'connect', pending.address))
+        return
+      }
+      case Record.TUNNEL_END: {
+        const t = this.#tunnels.get(id)
+        this.#tunnels.delete(id)
+        t?.ended(count, errno, side)
+        this.#updateRef()
+      }
+    }
+  }
+
+  /** @internal */
+  startTunnel(t: Tunnel, options: TunnelOptions | undefined): void {
+    const id = this.#nextId++
+    const buffers = [t.a.handOver(t), t.b.handOver(t)] as const
+    this.#tunnels.set(id, t)
+    if (!t.start(id, tunnelSizes(options), buffers)) {
+      this.#tunnels.delete(id)
+      t.ended(4, 0, 0)
+    }
+    this.#updateRef()
+  }
+
+  /** @internal A connection was closed whose messages are still leaving: the process waits for it. */
+  waitForUnsent(): void {
+    if (this.#unsent || this.#closing) return // close() waits itself
+    const limit = Date.now() + closeLimitMs
+    this.#unsent = setInterval(() => {
+      const waiting = native.stats(this.handle).open > this.#connections && Date.now() < limit
+      if (waiting && !this.#closing) return
+      clearInterval(this.#unsent)
+      this.#unsent = undefined
+    }, closePollMs)
+    if (!this.#wantsRef) this.#unsent.unref()
+  }
+
+  /** @internal */
+  connectionEnded(): void {
+    this.#connections--
+    this.#updateRef()
+  }
+}
+
+function closedError(what: string): NetvcError {
+  return new NetvcError('ERR_REACTOR_CLOSED', `${what}: the reactor is closed`)
+}

@@ -1,0 +1,267 @@
+#include "binding/env_state.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "binding/js_reactor.h"
+#include "binding/write_batch.h"
+
+namespace netvc {
+
+EnvState::EnvState(napi_env env)
+    : env_(env), commands_(kMaxCommands * 4), out_(new char[kOutBytes]) {}
+EnvState::~EnvState() = default;
+
+EnvState* EnvState::create(napi_env env) {
+  auto* s = new EnvState(env);
+  napi_value name = nullptr;
+  napi_create_string_utf8(env, "netvc", NAPI_AUTO_LENGTH, &name);
+  if (napi_get_uv_event_loop(env, &s->loop_) != napi_ok ||
+      napi_async_init(env, nullptr, name, &s->context_) != napi_ok ||
+      napi_add_async_cleanup_hook(env, &on_cleanup, s, &s->hook_) != napi_ok) {
+    delete s;
+    return nullptr;
+  }
+  return s;
+}
+
+// --- going down ---------------------------------------------------------------------------------
+
+// Runs once, also for a terminated worker. After the reactors have closed no net thread knows this
+// state any more; what is left are uv handles, whose close callbacks end in handle_closed().
+void EnvState::on_cleanup(napi_async_cleanup_hook_handle, void* p) {
+  auto* s = static_cast<EnvState*>(p);
+  s->closing_ = s->terminating_ = true;
+  s->handle_opened();  // this function itself
+  for (uint32_t i = 0; i < s->reactors_.size(); ++i) {
+    if (s->reactors_[i]) s->drop_reactor(i);
+  }
+  if (s->async_) {
+    uv_close(reinterpret_cast<uv_handle_t*>(s->async_), [](uv_handle_t* h) {
+      auto* state = static_cast<EnvState*>(h->data);
+      delete reinterpret_cast<uv_async_t*>(h);
+      state->handle_closed();
+    });
+    s->async_ = nullptr;
+  }
+  if (s->dispatch_) napi_delete_reference(s->env_, s->dispatch_);
+  if (s->pool_ref_) napi_delete_reference(s->env_, s->pool_ref_);
+  napi_async_destroy(s->env_, s->context_);
+  s->handle_closed();
+}
+
+void EnvState::handle_closed() {
+  if (--open_handles_ > 0 || !closing_) return;
+  napi_async_cleanup_hook_handle hook = hook_;
+  delete this;
+  napi_remove_async_cleanup_hook(hook);
+}
+
+// --- waking -------------------------------------------------------------------------------------
+
+int EnvState::open_async() {
+  if (async_) return 0;
+  auto* a = new uv_async_t;
+  const int r =
+      uv_async_init(loop_, a, [](uv_async_t* h) { static_cast<EnvState*>(h->data)->on_async(); });
+  if (r != 0) {
+    delete a;
+    return r;
+  }
+  a->data = this;
+  uv_unref(reinterpret_cast<uv_handle_t*>(a));
+  async_ = a;
+  handle_opened();
+  return 0;
+}
+
+void EnvState::ref_async(bool on) {
+  async_refs_ += on ? 1 : -1;
+  if (!async_) return;
+  auto* h = reinterpret_cast<uv_handle_t*>(async_);
+  async_refs_ > 0 ? uv_ref(h) : uv_unref(h);
+}
+
+void EnvState::wake_js() {
+  if (!wake_sent_.exchange(true, std::memory_order_seq_cst)) uv_async_send(async_);
+}
+
+void EnvState::on_async() {
+  if (closing_) return;
+  wake_sent_.store(false, std::memory_order_seq_cst);
+  for (size_t i = 0; i < ports_.size(); ++i) {
+    if (ports_[i] && !ports_[i]->is_inline()) drain(*ports_[i]);
+  }
+}
+
+// --- into JavaScript ----------------------------------------------------------------------------
+
+void EnvState::set_dispatch(napi_value function) {
+  napi_create_reference(env_, function, 1, &dispatch_);
+}
+
+void EnvState::drain(JsPort& port) {
+  if (batch_.port || terminating_ || !dispatch_) return;  // a batch is running: it goes on itself
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
+  // As much as was there at the start, twice at most (a wrap of the ring): what comes meanwhile
+  // waits for the next turn of the loop, so that other handles of the loop get their turn.
+  bool alive = true;
+  for (int part = 0; part < 2 && alive; ++part) {
+    batch_ = {&port, 0, 0};
+    batch_.n = port.ring.take(&batch_.from);
+    if (batch_.n == 0) break;
+    if (!port.is_inline()) port.ring.merge_ready(batch_.from, batch_.n);
+    control_[kCursor] = 0;
+    control_[kInBatch] = 1;
+    uint32_t number = 0;
+    while (ports_[number] != &port)
+      ++number;
+    while (alive && static_cast<uint32_t>(control_[kCursor]) < batch_.n)
+      alive = call_dispatch(number, batch_.from);
+    control_[kInBatch] = 0;
+    flush_commands();
+    if (port.is_inline()) settle(port, batch_);
+    port.ring.advance(batch_.n);
+    if (port.is_inline()) port.ring.flush_overflow();
+    port.consumed();
+  }
+  batch_ = {};
+  if (!port.is_inline() && !port.ring.empty()) wake_js();
+  napi_close_handle_scope(env_, scope);
+}
+
+void EnvState::drain_nested(JsPort& port) {
+  if (batch_.port != &port) return drain(port);
+  uint32_t from = 0;
+  batch_.n = port.ring.take(&from);  // nothing was advanced: the same start, maybe more records
+  uint32_t number = 0;
+  while (ports_[number] != &port)
+    ++number;
+  bool alive = true;
+  while (alive && static_cast<uint32_t>(control_[kCursor]) < batch_.n)
+    alive = call_dispatch(number, from);
+}
+
+// One call for all records from the cursor on. A handler that throws ends the call; the exception
+// goes where uncaught exceptions go and the rest of the batch is dispatched by the next call, since
+// JavaScript moves the cursor before it calls a handler (AD-3). False: the env is terminating.
+bool EnvState::call_dispatch(uint32_t port, uint32_t from) {
+  napi_value function = nullptr, receiver = nullptr, result = nullptr;
+  napi_value args[3];
+  napi_get_reference_value(env_, dispatch_, &function);
+  napi_get_global(env_, &receiver);
+  napi_create_uint32(env_, port, &args[0]);
+  napi_create_uint32(env_, from, &args[1]);
+  napi_create_uint32(env_, batch_.n, &args[2]);
+  const napi_status status =
+      napi_make_callback(env_, context_, receiver, function, 3, args, &result);
+  if (status == napi_ok) return true;
+  bool pending = false;
+  napi_is_exception_pending(env_, &pending);
+  if (!pending) {
+    terminating_ = true;
+    return false;
+  }
+  report_exception();
+  return true;
+}
+
+void EnvState::report_exception() {
+  napi_value error = nullptr;
+  if (napi_get_and_clear_last_exception(env_, &error) == napi_ok) napi_fatal_exception(env_, error);
+}
+
+// The users of these connections have seen their bytes: buffers that are drained give back blocks.
+void EnvState::settle(const JsPort& port, const Batch& batch) {
+  const EventRecord* records = const_cast<JsPort&>(port).ring.memory();
+  for (uint32_t i = batch.from; i < batch.from + batch.n; ++i) {
+    if (records[i].kind != static_cast<int32_t>(Event::kReadReady)) continue;
+    if (NetVConnection* vc =
+            NetVConnection::pool().peek(make_id(records[i].slot, records[i].version), this))
+      vc->settle();
+  }
+}
+
+void EnvState::flush_commands() {
+  const auto n = static_cast<uint32_t>(control_[kCommands]);
+  if (n == 0) return;
+  control_[kCommands] = 0;
+  control_[kOutUsed] = 0;
+  WriteBatch::send(commands_.data(), n, out_.get(), this);
+  touched();
+}
+
+void EnvState::touched() {
+  for (JsReactor* r : inline_reactors_)
+    r->touched();
+}
+
+// --- tables -------------------------------------------------------------------------------------
+
+int EnvState::add_reactor(std::unique_ptr<JsReactor> r) {
+  reactors_.push_back(std::move(r));
+  return static_cast<int>(reactors_.size()) - 1;
+}
+
+void EnvState::drop_reactor(uint32_t i) {
+  if (!reactors_[i]) return;
+  reactors_[i]->stop();
+  for (size_t p = 0; p < ports_.size() && !closing_; ++p) {
+    JsPort* port = ports_[p];
+    if (!port || !reactors_[i]->owns(*port)) continue;
+    // What stopping has told. The port stays: its reactor goes below.
+    do {
+      port->ring.flush_overflow();
+      drain(*port);
+    } while (!terminating_ && !port->ring.empty());
+  }
+  reactors_[i].reset();
+}
+
+uint32_t EnvState::add_port(JsPort& p) {
+  auto free = std::find(ports_.begin(), ports_.end(), nullptr);
+  if (free == ports_.end()) free = ports_.insert(free, nullptr);
+  *free = &p;
+  return static_cast<uint32_t>(free - ports_.begin());
+}
+
+JsPort* EnvState::port_of(const NetHandler* h) {
+  for (JsPort* p : ports_) {
+    if (p && &p->handler() == h) return p;
+  }
+  return nullptr;
+}
+
+void EnvState::drop_port(const JsPort& p) {
+  for (JsPort*& q : ports_) {
+    if (q == &p) q = nullptr;
+  }
+}
+
+uint32_t EnvState::add_buffer(Ref<MIOBuffer> m) {
+  if (free_buffers_.empty()) {
+    buffers_.push_back(std::move(m));
+    return static_cast<uint32_t>(buffers_.size()) - 1;
+  }
+  const uint32_t i = free_buffers_.back();
+  free_buffers_.pop_back();
+  buffers_[i] = std::move(m);
+  return i;
+}
+
+void EnvState::drop_buffer(uint32_t i) {
+  if (!buffer(i)) return;
+  buffers_[i].reset();
+  free_buffers_.push_back(i);
+}
+
+bool EnvState::set_pool(napi_value u8, char* data, size_t n) {
+  if (pool_ref_) napi_delete_reference(env_, pool_ref_);
+  pool_ref_ = nullptr;
+  pool_ = data;
+  pool_size_ = n;
+  return napi_create_reference(env_, u8, 1, &pool_ref_) == napi_ok;
+}
+
+}  // namespace netvc

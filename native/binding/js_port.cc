@@ -1,0 +1,109 @@
+#include "binding/js_port.h"
+
+#include <algorithm>
+
+namespace netvc {
+
+void JsPort::post_vc(RecordKind kind, const NetVConnection& vc, uint32_t generation,
+                     int32_t error) {
+  EventRecord r;
+  r.kind = kind;
+  r.slot = slot_of(vc.id());
+  r.version = version_of(vc.id());
+  r.generation = generation;
+  r.error = error;
+  post(r);
+}
+
+int JsPort::handle_event(Event event, VIO* vio) {
+  auto* vc = static_cast<NetVConnection*>(vio->vc_server);
+  EventRecord r;
+  r.kind = static_cast<int32_t>(event);
+  r.slot = slot_of(vc->id());
+  r.version = version_of(vc->id());
+  r.generation = vio->generation;
+  r.error = event == Event::kError || event == Event::kEos ? vc->lerrno : 0;
+  r.side = vio->op == Op::kWrite;
+  // One activation moves at most what a buffer holds, far below 2^31; the rest would come later.
+  const int64_t delta = std::min<int64_t>(vio->ndone - vio->reported, INT32_MAX / 4);
+  vio->reported += delta;
+  r.count = static_cast<int32_t>(delta);
+  post(r);
+  return 0;
+}
+
+void JsPort::resume_later(VConnection& vc, Side side) {
+  stalled_.push_back({static_cast<NetVConnection&>(vc).id(), side});
+  has_stalled_.store(true, std::memory_order_release);
+}
+
+void JsPort::consumed() {
+  // acq_rel: pairs with resume_later; whoever takes the flag brings everything back.
+  if (!has_stalled_.load(std::memory_order_acquire) ||
+      !has_stalled_.exchange(false, std::memory_order_acq_rel))
+    return;
+  if (is_inline()) return resume();
+  handler_.post([this](NetHandler&) { resume(); });
+}
+
+void JsPort::resume() {
+  ring.flush_overflow();
+  if (waker_) handler_.at_turn_end(*this);
+  std::vector<Stalled> again = std::exchange(stalled_, {});
+  for (const Stalled& s : again) {
+    if (VcPool::Handle vc = NetVConnection::pool().address(s.id); vc && vc->handler == &handler_) {
+      handler_.reschedule(vc->direction(s.side));
+    }
+  }
+}
+
+void JsPort::on_vc_closed(NetVConnection& vc, bool by_itself) {
+  if (by_itself) post_vc(kRecordGone, vc, 0, vc.lerrno);
+}
+
+void JsPort::on_buffer_full(NetVConnection& vc) {
+  if (vc.read_vio.cont == this) post_vc(kRecordBufferFull, vc, vc.read_vio.generation);
+}
+
+void JsPort::on_drained(NetVConnection& vc) { post_vc(kRecordDrained, vc, 0); }
+
+void JsPort::on_turn_end() {
+  if (ring.overflowed() && !ring.flush_overflow())
+    has_stalled_.store(true, std::memory_order_release);
+  waker_->wake_js();
+}
+
+void JsPort::connecting(uint32_t request, JsConnect* told, ConnectAction action) {
+  // It may have failed at once, and told be gone: then the action names nothing.
+  VcPool::Handle vc = NetVConnection::pool().address(action.id());
+  if (vc && vc->connecting()) connects_[request] = {told, action};
+}
+
+void JsPort::cancel_connect(uint32_t request) {
+  const auto it = connects_.find(request);
+  if (it == connects_.end()) return;
+  Connecting c = it->second;
+  connects_.erase(it);
+  c.action.cancel();
+  delete c.told;
+}
+
+void JsConnect::on_open(NetVConnection& vc) {
+  port_.connect_ended(request_);
+  vc.observer = &port_;
+  port_.post_vc(kRecordOpen, vc, request_);
+  delete this;
+}
+
+void JsConnect::on_open_failed(ConnectError error) {
+  port_.connect_ended(request_);
+  EventRecord r;
+  r.kind = kRecordOpenFailed;
+  r.generation = request_;
+  r.error = error.code;
+  r.more = error.error_number;
+  port_.post(r);
+  delete this;
+}
+
+}  // namespace netvc

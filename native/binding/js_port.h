@@ -1,0 +1,103 @@
+// binding/js_port.h - internal to native/binding.
+//
+// JsPort: what one NetHandler and one JavaScript thread (env) know of each other. To the native
+// side it is the continuation of every VIO that JavaScript armed, the observer of its connections,
+// and the listener of its tunnels and connects; all it does is write records. Handlers of
+// JavaScript never run here (architecture: net threads never enter JavaScript).
+//
+// Owner: the JsReactor. Threads: the callbacks on the handler's thread; take/advance through
+// EnvState on the env's. Death: after the handler has shut down.
+#pragma once
+
+#include <atomic>
+#include <unordered_map>
+#include <vector>
+
+#include "binding/event_ring.h"
+#include "server/acceptor.h"
+#include "server/connect.h"
+#include "vc/remote.h"
+#include "vc/tunnel.h"
+
+namespace netvc {
+
+class JsConnect;
+
+/// Wakes a JavaScript thread; any thread may call it. See EnvState.
+class Waker {
+ public:
+  virtual void wake_js() = 0;
+
+ protected:
+  ~Waker() = default;
+};
+
+class JsPort final : public Continuation, public VcObserver, public TurnEndHook {
+ public:
+  /// waker null: inline engine, whoever runs the turn drains the ring itself.
+  JsPort(NetHandler& handler, Waker* waker) : handler_(handler), waker_(waker) {}
+  ~JsPort() override { handler_.cancel_turn_end(*this); }
+
+  EventRing ring;
+
+  NetHandler& handler() { return handler_; }
+  bool is_inline() const { return waker_ == nullptr; }
+
+  /// On the handler's thread.
+  void post(const EventRecord& r) {
+    ring.push(r);
+    if (waker_) handler_.at_turn_end(*this);
+  }
+  void post_vc(RecordKind kind, const NetVConnection& vc, uint32_t generation, int32_t error = 0);
+
+  /// A connect that may still be under way (handler's thread); told is deleted when it is
+  /// cancelled.
+  void connecting(uint32_t request, JsConnect* told, ConnectAction action);
+  void connect_ended(uint32_t request) { connects_.erase(request); }
+  void cancel_connect(uint32_t request);
+
+  /// On the env's thread, after records were consumed: lets stalled reads go on.
+  void consumed();
+
+  // --- Continuation
+  int handle_event(Event event, VIO* vio) override;
+  bool can_take_event() const override { return ring.has_room(); }
+  void resume_later(VConnection& vc, Side side) override;
+  // --- VcObserver
+  void on_vc_closed(NetVConnection& vc, bool by_itself) override;
+  void on_buffer_full(NetVConnection& vc) override;
+  void on_drained(NetVConnection& vc) override;
+  // --- TurnEndHook
+  void on_turn_end() override;
+
+ private:
+  void resume();
+
+  NetHandler& handler_;
+  Waker* waker_;
+  struct Stalled {
+    VersionedId id;
+    Side side;
+  };
+  struct Connecting {
+    JsConnect* told;
+    ConnectAction action;
+  };
+  std::unordered_map<uint32_t, Connecting> connects_;  // handler's thread
+  std::vector<Stalled> stalled_;                       // handler's thread
+  std::atomic<bool> has_stalled_{false};  // handler sets (release), env takes (acq_rel)
+};
+
+/// One connect request of JavaScript; deletes itself after its one callback.
+class JsConnect final : public ConnectHandler {
+ public:
+  JsConnect(JsPort& port, uint32_t request) : port_(port), request_(request) {}
+  void on_open(NetVConnection& vc) override;
+  void on_open_failed(ConnectError error) override;
+
+ private:
+  JsPort& port_;
+  uint32_t request_;
+};
+
+}  // namespace netvc

@@ -1,0 +1,272 @@
+#include "binding/js_reactor.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace netvc {
+
+namespace {
+
+constexpr int kMaxRounds =
+    32;  // turns per callback of the loop before its other handles get a turn
+
+template <class Handle>
+void close_handle(EnvState& state, Handle* h) {
+  auto* handle = reinterpret_cast<uv_handle_t*>(h);
+  handle->data = &state;
+  uv_close(handle, [](uv_handle_t* closed) {
+    auto* s = static_cast<EnvState*>(closed->data);
+    delete reinterpret_cast<Handle*>(closed);
+    s->handle_closed();
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<JsReactor> JsReactor::create(EnvState& state, int threads, int* error) {
+  std::unique_ptr<JsReactor> r(new JsReactor(state));
+  *error = threads == 0 ? r->open_inline() : r->open_threads(threads);
+  if (*error) return nullptr;
+  for (auto& p : r->ports_)
+    r->port_numbers_.push_back(state.add_port(*p));
+  return r;
+}
+
+int JsReactor::open_inline() {
+  inline_handler_ = std::make_unique<NetHandler>();
+  inline_handler_->owner = &state_;
+  if (const int error = inline_handler_->open()) return -error;
+  ports_.push_back(std::make_unique<JsPort>(*inline_handler_, nullptr));
+  auto* p = new uv_poll_t;
+  if (const int error = uv_poll_init(state_.loop(), p, inline_handler_->nested_fd())) {
+    delete p;
+    return error;
+  }
+  poll_ = p;
+  p->data = this;
+  state_.handle_opened();
+  uv_poll_start(p, UV_READABLE,
+                [](uv_poll_t* h, int, int) { static_cast<JsReactor*>(h->data)->on_poll(); });
+  uv_unref(reinterpret_cast<uv_handle_t*>(p));
+  timer_ = new uv_timer_t;
+  uv_timer_init(state_.loop(), timer_);
+  timer_->data = this;
+  state_.handle_opened();
+  state_.add_inline(*this);
+  inline_handler_->turn(
+      0);  // from now on a post from elsewhere makes the nested descriptor readable
+  return 0;
+}
+
+int JsReactor::open_threads(int threads) {
+  if (const int error = state_.open_async()) return error;
+  if (const int error = pool_.start(threads)) return -error;
+  for (size_t i = 0; i < pool_.size(); ++i)
+    ports_.push_back(std::make_unique<JsPort>(pool_.handler(i), &state_));
+  return 0;
+}
+
+JsReactor::~JsReactor() {
+  stop();
+  for (auto& p : ports_)
+    state_.drop_port(*p);
+}
+
+bool JsReactor::owns(const JsPort& p) const {
+  return std::any_of(ports_.begin(), ports_.end(), [&](const auto& q) { return q.get() == &p; });
+}
+
+// --- the inline engine's turns
+// --------------------------------------------------------------------
+
+void JsReactor::on_poll() {
+  woken_ = false;
+  in_turns_ = true;
+  for (int round = 0; round < kMaxRounds && !stopped_; ++round) {
+    inline_handler_->turn(0);
+    state_.drain(*ports_[0]);
+    if (stopped_ || !inline_handler_->has_work()) break;
+  }
+  in_turns_ = false;
+  touched();
+}
+
+void JsReactor::touched() {
+  if (!is_inline() || stopped_ || in_turns_) return;
+  if (!woken_ && (inline_handler_->has_work() || !ports_[0]->ring.empty())) {
+    woken_ = true;
+    inline_handler_->wake();
+  }
+  update_timer();
+}
+
+void JsReactor::update_timer() {
+  const Nanos due = inline_handler_->next_timer();
+  if (due == timer_at_) return;
+  timer_at_ = due;
+  if (due == TimerQueue::kNever) {
+    uv_timer_stop(timer_);
+    return;
+  }
+  const Nanos wait = std::max<Nanos>(0, due - monotonic_now());
+  uv_update_time(state_.loop());  // the loop's clock may be older than the deadline was made with
+  uv_timer_start(
+      timer_,
+      [](uv_timer_t* h) {
+        auto* r = static_cast<JsReactor*>(h->data);
+        r->timer_at_ = TimerQueue::kNever;
+        r->on_poll();
+      },
+      static_cast<uint64_t>((wait + kMillisecond - 1) / kMillisecond), 0);
+  uv_unref(reinterpret_cast<uv_handle_t*>(timer_));
+}
+
+void JsReactor::ref(bool on) {
+  if (stopped_ || on == is_ref_) return;
+  is_ref_ = on;
+  if (!is_inline()) return state_.ref_async(on);
+  auto* h = reinterpret_cast<uv_handle_t*>(poll_);
+  on ? uv_ref(h) : uv_unref(h);
+}
+
+void JsReactor::stop() {
+  if (stopped_) return;
+  ref(false);
+  stopped_ = true;
+  state_.drop_inline(*this);
+  if (poll_) uv_poll_stop(poll_);
+  accept_pool_.stop();
+  pool_.stop();
+  if (inline_handler_) inline_handler_->shut_down();
+  if (poll_) close_handle(state_, std::exchange(poll_, nullptr));
+  if (timer_) {
+    uv_timer_stop(timer_);
+    close_handle(state_, std::exchange(timer_, nullptr));
+  }
+}
+
+// --- listening
+// ------------------------------------------------------------------------------------
+
+int JsReactor::listen(uint32_t id, const Address& address, const AcceptOptions& options,
+                      AcceptMode mode, int own_threads) {
+  auto listener = std::make_unique<JsListener>(*this, id);
+  if (const int error = ListenSocket::open(address, options, &listener->socket)) return error;
+  std::vector<NetHandler*> at;
+  if (mode == AcceptMode::kOwnThreads) {
+    if (accept_pool_.size() == 0) {
+      if (const int error = accept_pool_.start(std::max(1, own_threads))) return error;
+    }
+    for (size_t i = 0; i < accept_pool_.size(); ++i)
+      at.push_back(&accept_pool_.handler(i));
+  } else if (mode == AcceptMode::kEveryThread) {
+    for (size_t i = 0; i < size(); ++i)
+      at.push_back(&handler(i));
+  } else {
+    at.push_back(&next_handler());
+  }
+  const bool exclusive = at.size() > 1;
+  const bool stay = mode == AcceptMode::kEveryThread;
+  for (NetHandler* h : at) {
+    Acceptor::Choose choose;
+    if (stay) {
+      choose = [h]() -> NetHandler& { return *h; };
+    } else {
+      choose = [this]() -> NetHandler& { return next_handler(); };
+    }
+    Ref<Acceptor> a(new Acceptor(listener->socket, listener.get(), std::move(choose)));
+    listener->acceptors.push_back(a);
+    listener->running.fetch_add(1, std::memory_order_relaxed);
+    const auto start = [a, exclusive](NetHandler& there) { a->start(there, exclusive); };
+    if (h->in_thread()) {
+      start(*h);
+    } else {
+      h->post(start);
+    }
+  }
+  listeners_[id] = std::move(listener);
+  touched();
+  return 0;
+}
+
+JsListener* JsReactor::listener(uint32_t id) {
+  auto it = listeners_.find(id);
+  return it == listeners_.end() ? nullptr : it->second.get();
+}
+
+void JsReactor::close_listener(uint32_t id) {
+  if (JsListener* l = listener(id)) l->cancel();
+  touched();
+}
+
+void JsListener::cancel() {
+  for (Ref<Acceptor>& a : acceptors)
+    Acceptor::cancel(a);
+}
+
+void JsListener::on_accept(NetVConnection& vc) {
+  JsPort& port = reactor_.port_of(*vc.handler);
+  vc.observer = &port;
+  port.post_vc(kRecordAccept, vc, id_);
+}
+
+void JsListener::post(RecordKind kind, int error) {
+  // An acceptor thread has no port of its own: the first one's thread tells for it.
+  EventRecord r;
+  r.kind = kind;
+  r.generation = id_;
+  r.error = error;
+  JsPort& port = reactor_.port(0);
+  if (port.handler().in_thread()) return port.post(r);
+  port.handler().post([&port, r](NetHandler&) { port.post(r); });
+}
+
+// --- tunnels
+// --------------------------------------------------------------------------------------
+
+JsTunnel& JsReactor::add_tunnel(uint32_t id, const TunnelOptions& options) {
+  return *(tunnels_[id] = std::make_unique<JsTunnel>(*this, id, options));
+}
+
+JsTunnel* JsReactor::tunnel(uint32_t id) {
+  auto it = tunnels_.find(id);
+  return it == tunnels_.end() ? nullptr : it->second.get();
+}
+
+void JsTunnel::keep_readers(MIOBuffer* m) {
+  if (!m) return;
+  for (int i = 0; i < MIOBuffer::kMaxReaders; ++i)
+    m->reader_at(i)->lease.fetch_add(1, std::memory_order_relaxed);
+  kept_.emplace_back(m);
+}
+
+JsTunnel::~JsTunnel() {
+  for (const Ref<MIOBuffer>& m : kept_) {
+    for (int i = 0; i < MIOBuffer::kMaxReaders; ++i)
+      m->reader_at(i)->lease.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+void JsTunnel::on_tunnel_end(Tunnel&, const TunnelResult& result) {
+  EventRecord r;
+  r.kind = kRecordTunnelEnd;
+  r.generation = id_;
+  r.count = static_cast<int32_t>(result.end);
+  r.error = result.error_number;
+  r.side = result.side;
+  // The thread that ends it is the one of a connection, unless it could not even start. JavaScript
+  // may free this object as soon as the record is there.
+  for (size_t i = 0; i < reactor_.size(); ++i) {
+    if (reactor_.handler(i).in_thread()) return reactor_.port(i).post(r);
+  }
+  JsPort& port = reactor_.port(0);
+  port.handler().post([&port, r](NetHandler&) { port.post(r); });
+}
+
+void JsListener::on_accept_error(int error) { post(kRecordAcceptError, error); }
+
+void JsListener::on_accept_stopped() {
+  if (running.fetch_sub(1, std::memory_order_acq_rel) == 1) post(kRecordAcceptStopped, 0);
+}
+
+}  // namespace netvc

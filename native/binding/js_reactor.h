@@ -1,0 +1,123 @@
+// binding/js_reactor.h - internal to native/binding.
+//
+// JsReactor: one Reactor of JavaScript. Inline: a NetHandler whose turns run on the JavaScript
+// thread, its epoll set nested in the env's uv loop. Threaded: a pool of net threads.
+//
+// Owner: EnvState. Threads: the env's. Death: stop() shuts the handlers down (and joins threads),
+// the destructor follows when JavaScript has heard of everything.
+#pragma once
+
+#include <uv.h>
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "binding/env_state.h"
+#include "net/net_thread.h"
+#include "server/acceptor.h"
+#include "server/connect.h"
+#include "vc/tunnel.h"
+
+namespace netvc {
+
+/// One address that JavaScript listens on: its socket and the acceptors that share it.
+class JsListener final : public AcceptHandler {
+ public:
+  JsListener(JsReactor& reactor, uint32_t id) : reactor_(reactor), id_(id) {}
+  void on_accept(NetVConnection& vc) override;
+  void on_accept_error(int error) override;
+  void on_accept_stopped() override;
+
+  void cancel();
+
+  Ref<ListenSocket> socket;
+  std::vector<Ref<Acceptor>> acceptors;
+  std::atomic<int> running{0};  // acceptors that have not stopped; counts, orders nothing else
+
+ private:
+  void post(RecordKind kind, int error);
+  JsReactor& reactor_;
+  uint32_t id_;
+};
+
+/// One tunnel of JavaScript; freed by it once its end was told, or with the reactor.
+class JsTunnel final : public TunnelListener {
+ public:
+  JsTunnel(JsReactor& reactor, uint32_t id, const TunnelOptions& options)
+      : tunnel(new Tunnel(this, options)), reactor_(reactor), id_(id) {}
+  ~JsTunnel();
+  void on_tunnel_end(Tunnel& t, const TunnelResult& result) override;
+  /// The buffer of a read operation that the tunnel takes over: its readers are the tunnel's from
+  /// now on, until this object goes.
+  void keep_readers(MIOBuffer* m);
+
+  Ref<Tunnel> tunnel;
+
+ private:
+  std::vector<Ref<MIOBuffer>> kept_;
+  JsReactor& reactor_;
+  uint32_t id_;
+};
+
+class JsReactor {
+ public:
+  /// threads 0: inline. 0 or a negative errno / uv error in *error.
+  static std::unique_ptr<JsReactor> create(EnvState& state, int threads, int* error);
+  ~JsReactor();
+
+  EnvState& state() { return state_; }
+  bool is_inline() const { return inline_handler_ != nullptr; }
+  bool owns(const JsPort& p) const;
+  /// Of all handlers, in order; port i belongs to handler i.
+  size_t size() const { return ports_.size(); }
+  NetHandler& handler(size_t i) { return ports_[i]->handler(); }
+  JsPort& port(size_t i) { return *ports_[i]; }
+  uint32_t port_number(size_t i) const { return port_numbers_[i]; }
+  JsPort& port_of(const NetHandler& h) { return *ports_[static_cast<size_t>(h.index)]; }
+  NetHandler& next_handler() { return is_inline() ? *inline_handler_ : pool_.next(); }
+
+  /// Keeps the process alive, or not.
+  void ref(bool on);
+  /// Inline: a command may have queued work, told something or armed a timer outside of a turn.
+  void touched();
+  /// Idempotent. After it no net thread runs and every connection is closed.
+  void stop();
+
+  enum class AcceptMode { kSingle, kEveryThread, kOwnThreads };
+  /// 0 or an errno value. The records ACCEPT, ACCEPT_ERROR, ACCEPT_STOPPED carry the id.
+  int listen(uint32_t id, const Address& address, const AcceptOptions& options, AcceptMode mode,
+             int own_threads);
+  JsListener* listener(uint32_t id);
+  void close_listener(uint32_t id);
+  void forget_listener(uint32_t id) { listeners_.erase(id); }
+
+  JsTunnel& add_tunnel(uint32_t id, const TunnelOptions& options);
+  JsTunnel* tunnel(uint32_t id);
+  void free_tunnel(uint32_t id) { tunnels_.erase(id); }
+
+ private:
+  explicit JsReactor(EnvState& state) : state_(state) {}
+  int open_inline();
+  int open_threads(int threads);
+  void on_poll();
+  void update_timer();
+
+  EnvState& state_;
+  NetThreadPool pool_;
+  NetThreadPool accept_pool_;  // dedicated accept threads, when a listener wants them
+  std::unique_ptr<NetHandler> inline_handler_;
+  std::vector<std::unique_ptr<JsPort>> ports_;
+  std::vector<uint32_t> port_numbers_;
+  std::unordered_map<uint32_t, std::unique_ptr<JsListener>> listeners_;
+  std::unordered_map<uint32_t, std::unique_ptr<JsTunnel>> tunnels_;
+  uv_poll_t* poll_ = nullptr;
+  uv_timer_t* timer_ = nullptr;
+  Nanos timer_at_ = TimerQueue::kNever;
+  bool in_turns_ = false;  // on_poll() runs, and calls touched() itself
+  bool woken_ = false;     // the poller was woken and on_poll() has not come yet
+  bool is_ref_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace netvc

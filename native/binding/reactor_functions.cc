@@ -1,0 +1,218 @@
+// Functions on reactors, listeners and connects.
+#include <cerrno>
+
+#include "binding/functions.h"
+#include "binding/js_reactor.h"
+#include "buffer/block_pool.h"
+
+namespace netvc {
+
+namespace {
+
+// An address as lib/address.ts gives it: kind 0 tcp (host is an IP literal), 1 unix.
+bool parse_address(int kind, const std::string& host, uint32_t port, Address* out) {
+  return kind == 1 ? Address::from_unix(host, out)
+                   : Address::from_ip(host, static_cast<uint16_t>(port), out);
+}
+
+NetVCOptions connection_options(const Options& o) {
+  NetVCOptions c;
+  c.recv_buffer_size = static_cast<int>(o.number("receiveBufferSize", 0));
+  c.send_buffer_size = static_cast<int>(o.number("sendBufferSize", 0));
+  c.sock_flags = (o.flag("noDelay", true) ? NetVCOptions::kNoDelay : 0u) |
+                 (o.flag("keepAlive", false) ? NetVCOptions::kKeepAlive : 0u) |
+                 (o.flag("resetOnClose", false) ? NetVCOptions::kLingerOn : 0u) |
+                 (o.flag("fastOpen", false) ? NetVCOptions::kFastOpen : 0u);
+  c.packet_mark = static_cast<uint32_t>(o.number("mark", 0));
+  c.packet_tos = static_cast<uint32_t>(o.number("tos", 0));
+  c.congestion_control = o.text("congestionControl");
+  return c;
+}
+
+// createReactor(threads): number, or a negative errno
+napi_value JsCreateReactor(napi_env env, napi_callback_info info) {
+  Args<1> a(env, info);
+  int error = 0;
+  std::unique_ptr<JsReactor> r = JsReactor::create(a.state(), a.i32(0), &error);
+  return js_i32(env, r ? a.state().add_reactor(std::move(r)) : error);
+}
+
+// ports(reactor): the numbers of its ports
+napi_value JsPorts(napi_env env, napi_callback_info info) {
+  Args<1> a(env, info);
+  JsReactor* r = a.state().reactor(a.u32(0));
+  napi_value array = nullptr;
+  napi_create_array_with_length(env, r->size(), &array);
+  for (uint32_t i = 0; i < r->size(); ++i)
+    napi_set_element(env, array, i, js_int(env, r->port_number(i)));
+  return array;
+}
+
+// closeReactor(reactor): net threads are joined, connections closed, and everything told before it
+// returns; not from inside a handler (lib waits).
+napi_value JsCloseReactor(napi_env env, napi_callback_info info) {
+  Args<1> a(env, info);
+  if (a.state().control()[EnvState::kInBatch]) return js_i32(env, -EBUSY);
+  a.state().drop_reactor(a.u32(0));
+  return js_i32(env, 0);
+}
+
+napi_value JsRefReactor(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  if (JsReactor* r = a.state().reactor(a.u32(0))) r->ref(a.i32(1) != 0);
+  return nullptr;
+}
+
+// listen(reactor, listener, kind, host, port, options): 0 or -errno
+napi_value JsListen(napi_env env, napi_callback_info info) {
+  Args<6> a(env, info);
+  JsReactor* r = a.state().reactor(a.u32(0));
+  Address address;
+  const Options o(env, a[5]);
+  AcceptOptions options;
+  options.fd = static_cast<int>(o.number("fd", -1));
+  if (options.fd < 0 && !parse_address(a.i32(2), a.text(3), a.u32(4), &address))
+    return js_i32(env, -EINVAL);
+  options.backlog = static_cast<int>(o.number("backlog", 0));
+  options.reuse_port = o.flag("reusePort", false);
+  options.ipv6_only = o.flag("ipv6Only", true);
+  options.defer_accept_s = static_cast<int>(o.number("deferAcceptSeconds", 0));
+  options.fast_open_queue = static_cast<int>(o.number("fastOpenQueue", 0));
+  options.accepts_per_wakeup = static_cast<int>(o.number("acceptsPerWakeup", 64));
+  options.connection = connection_options(o);
+  const int own = static_cast<int>(o.number("acceptThreads", 0));
+  const auto mode = own > 0                                ? JsReactor::AcceptMode::kOwnThreads
+                    : o.flag("acceptOnEveryThread", false) ? JsReactor::AcceptMode::kEveryThread
+                                                           : JsReactor::AcceptMode::kSingle;
+  return js_i32(env, -r->listen(a.u32(1), address, options, mode, own));
+}
+
+// listenerAddress(reactor, listener): url
+napi_value JsListenerAddress(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  JsReactor* r = a.state().reactor(a.u32(0));
+  JsListener* l = r ? r->listener(a.u32(1)) : nullptr;
+  return l ? js_text(env, l->socket->address().url()) : nullptr;
+}
+
+napi_value JsCloseListener(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  if (JsReactor* r = a.state().reactor(a.u32(0))) r->close_listener(a.u32(1));
+  return nullptr;
+}
+
+// freeListener(reactor, listener): after ACCEPT_STOPPED; closes the socket
+napi_value JsFreeListener(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  if (JsReactor* r = a.state().reactor(a.u32(0))) r->forget_listener(a.u32(1));
+  return nullptr;
+}
+
+// connect(reactor, request, kind, host, port, options): 0 or -errno; then one OPEN or OPEN_FAILED
+napi_value JsConnectTo(napi_env env, napi_callback_info info) {
+  Args<6> a(env, info);
+  JsReactor* r = a.state().reactor(a.u32(0));
+  const uint32_t request = a.u32(1);
+  const Options o(env, a[5]);
+  NetVCOptions options = connection_options(o);
+  options.local_port = static_cast<uint16_t>(o.number("localPort", 0));
+  if (const std::string local = o.text("localAddress"); !local.empty()) {
+    if (!Address::from_ip(local, options.local_port, &options.local_ip))
+      return js_i32(env, -EINVAL);
+    options.addr_binding =
+        o.flag("transparent", false) ? AddrBinding::kForeign : AddrBinding::kIntf;
+  }
+  const int fd = static_cast<int>(o.number("fd", -1));
+  Address to;
+  if (fd < 0 && !parse_address(a.i32(2), a.text(3), a.u32(4), &to)) return js_i32(env, -EINVAL);
+  const Nanos timeout = o.number("timeout", 30000) * kMillisecond;
+
+  NetHandler& h = r->next_handler();
+  JsPort& port = r->port_of(h);
+  const auto start = [fd, to, options, request, timeout, &port](NetHandler& there) {
+    auto* told = new JsConnect(port, request);
+    if (fd >= 0) return connect_up(there, fd, told);
+    port.connecting(request, told, connect_s(there, to, options, told, timeout));
+  };
+  if (h.in_thread()) {
+    start(h);
+    r->touched();
+  } else {
+    h.post(start);
+  }
+  return js_i32(env, 0);
+}
+
+// cancelConnect(reactor, request): no record follows, unless it is on its way already
+napi_value JsCancelConnect(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  JsReactor* r = a.state().reactor(a.u32(0));
+  const uint32_t request = a.u32(1);
+  for (size_t i = 0; r && i < r->size(); ++i) {
+    JsPort& port = r->port(i);
+    if (port.handler().in_thread()) {
+      port.cancel_connect(request);
+    } else {
+      port.handler().post([&port, request](NetHandler&) { port.cancel_connect(request); });
+    }
+  }
+  return nullptr;
+}
+
+// stats(reactor): counters summed over its net threads, and the process's blocks
+napi_value JsStats(napi_env env, napi_callback_info info) {
+  Args<1> a(env, info);
+  JsReactor* r = a.state().reactor(a.u32(0));
+  napi_value o = nullptr;
+  napi_create_object(env, &o);
+  const auto sum = [&](const char* name, Counter NetCounters::*c) {
+    int64_t n = 0;
+    for (size_t i = 0; r && i < r->size(); ++i)
+      n += (r->handler(i).counters.*c).get();
+    set(env, o, name, n);
+  };
+  sum("turns", &NetCounters::turns);
+  sum("pollEvents", &NetCounters::poll_events);
+  sum("readCalls", &NetCounters::read_calls);
+  sum("readNoData", &NetCounters::read_no_data);
+  sum("bytesRead", &NetCounters::read_bytes);
+  sum("writeCalls", &NetCounters::write_calls);
+  sum("writeNoRoom", &NetCounters::write_no_room);
+  sum("bytesWritten", &NetCounters::write_bytes);
+  sum("accepted", &NetCounters::accepted);
+  sum("acceptErrors", &NetCounters::accept_errors);
+  sum("connected", &NetCounters::connects);
+  sum("connectFailures", &NetCounters::connect_failures);
+  sum("closed", &NetCounters::closed);
+  sum("events", &NetCounters::events);
+  sum("open", &NetCounters::open);
+  set(env, o, "threads", r && !r->is_inline() ? static_cast<int64_t>(r->size()) : 0);
+  set(env, o, "connections", NetVConnection::pool().live());
+  set(env, o, "blocks", BlockPool::live_data());
+  set(env, o, "blockBytes", BlockPool::live_data_bytes());
+  set(env, o, "slabBytes", static_cast<int64_t>(BlockPool::slab_bytes()));
+  set(env, o, "buffers", static_cast<int64_t>(a.state().buffer_count()));
+  set(env, o, "bytesPerConnection", static_cast<int64_t>(VcPool::slot_bytes()));
+  return o;
+}
+
+}  // namespace
+
+void register_reactor_functions(napi_env env, napi_value exports, EnvState& state) {
+  const Function table[] = {
+      {"createReactor", JsCreateReactor},
+      {"ports", JsPorts},
+      {"closeReactor", JsCloseReactor},
+      {"refReactor", JsRefReactor},
+      {"listen", JsListen},
+      {"listenerAddress", JsListenerAddress},
+      {"closeListener", JsCloseListener},
+      {"freeListener", JsFreeListener},
+      {"connect", JsConnectTo},
+      {"cancelConnect", JsCancelConnect},
+      {"stats", JsStats},
+  };
+  register_functions(env, exports, state, table, std::size(table));
+}
+
+}  // namespace netvc

@@ -1,0 +1,396 @@
+// Functions on connections and tunnels: (slot, version, ...).
+#include <netinet/tcp.h>
+
+#include "binding/functions.h"
+#include "binding/js_reactor.h"
+#include "binding/sync_call.h"
+#include "binding/write_batch.h"
+
+namespace netvc {
+
+namespace {
+
+template <size_t N>
+VersionedId id_of(const Args<N>& a, size_t at = 0) {
+  return make_id(a.u32(at), a.u32(at + 1));
+}
+
+VcPool::Handle find(VersionedId id) { return NetVConnection::pool().address(id); }
+
+// A connection of this thread's inline engine, without counting; null when it is anything else.
+NetVConnection* mine(EnvState& state, VersionedId id) {
+  return NetVConnection::pool().peek(id, &state);
+}
+
+// Runs f on the connection's thread: now if that is this one, else as a command. kGone when it is
+// gone.
+template <class F>
+int32_t run(EnvState& state, VersionedId id, F f) {
+  VcPool::Handle vc = find(id);
+  NetHandler* home = vc ? vc->home() : nullptr;
+  if (!home) return kGone;
+  if (home->in_thread()) {
+    f(*vc);
+    state.touched();
+    return 0;
+  }
+  return remote::post(id, std::move(f)) ? 0 : kGone;
+}
+
+// Counts one use of a side of a buffer from the call until the operation has its own, or until it
+// is known that there will be none, because the connection is gone.
+class Lease {
+ public:
+  Lease() = default;
+  Lease(MIOBuffer* m, std::atomic<int>& count) : buffer_(m), count_(&count) {
+    m->set_shared();
+    count.fetch_add(1, std::memory_order_relaxed);
+  }
+  Lease(Lease&& o) noexcept
+      : buffer_(std::move(o.buffer_)), count_(std::exchange(o.count_, nullptr)) {}
+  ~Lease() {
+    if (count_) count_->fetch_sub(1, std::memory_order_release);
+  }
+  const Ref<MIOBuffer>& buffer() const { return buffer_; }
+
+ private:
+  Ref<MIOBuffer> buffer_;
+  std::atomic<int>* count_ = nullptr;
+};
+
+// doIoRead(slot, version, generation, nbytes, buffer | -1)
+napi_value JsDoIoRead(napi_env env, napi_callback_info info) {
+  Args<5> a(env, info);
+  EnvState& state = a.state();
+  const VersionedId id = id_of(a);
+  VcPool::Handle vc = find(id);
+  NetHandler* home = vc ? vc->home() : nullptr;
+  if (!home) return js_i32(env, kGone);
+  JsPort* port = state.port_of(home);
+  const uint32_t generation = a.u32(2);
+  const int64_t nbytes = a.bytes(3);
+  MIOBuffer* raw = a.i32(4) < 0 ? nullptr : state.buffer(a.u32(4));
+  const auto arm = [port, generation, nbytes](NetVConnection& at_home, Ref<MIOBuffer> m) {
+    Continuation* c = m ? port : nullptr;
+    if (VIO* vio = at_home.do_io_read(c, nbytes, std::move(m))) vio->generation = generation;
+  };
+  if (home->in_thread()) {
+    arm(*vc, Ref<MIOBuffer>(raw));
+    state.touched();
+    return js_i32(env, 0);
+  }
+  Lease lease = raw ? Lease(raw, raw->writer_lease) : Lease();
+  auto command = [arm, lease = std::move(lease)](NetVConnection& at_home) {
+    arm(at_home, lease.buffer());
+  };
+  return js_i32(env, remote::post(id, std::move(command)) ? 0 : kGone);
+}
+
+// doIoWrite(slot, version, generation, nbytes, buffer | -1, reader)
+napi_value JsDoIoWrite(napi_env env, napi_callback_info info) {
+  Args<6> a(env, info);
+  EnvState& state = a.state();
+  const VersionedId id = id_of(a);
+  VcPool::Handle vc = find(id);
+  NetHandler* home = vc ? vc->home() : nullptr;
+  if (!home) return js_i32(env, kGone);
+  JsPort* port = state.port_of(home);
+  const uint32_t generation = a.u32(2);
+  const int64_t nbytes = a.bytes(3);
+  MIOBuffer* raw = a.i32(4) < 0 ? nullptr : state.buffer(a.u32(4));
+  IOBufferReader* reader = raw ? raw->reader_at(a.i32(5)) : nullptr;
+  const auto arm = [port, generation, nbytes, reader](NetVConnection& at_home) {
+    if (VIO* vio = at_home.do_io_write(reader ? port : nullptr, nbytes, reader))
+      vio->generation = generation;
+  };
+  if (home->in_thread()) {
+    arm(*vc);
+    state.touched();
+    return js_i32(env, 0);
+  }
+  Lease lease = raw ? Lease(raw, reader->lease) : Lease();
+  auto command = [arm, lease = std::move(lease)](NetVConnection& at_home) { arm(at_home); };
+  return js_i32(env, remote::post(id, std::move(command)) ? 0 : kGone);
+}
+
+// reenable(slot, version, side)
+napi_value JsReenable(napi_env env, napi_callback_info info) {
+  Args<3> a(env, info);
+  const VersionedId id = id_of(a);
+  const Side side = a.i32(2) ? Side::kWrite : Side::kRead;
+  NetVConnection* vc = mine(a.state(), id);
+  if (!vc) return js_i32(env, remote::reenable(id, side) ? 0 : kGone);
+  vc->reenable(side == Side::kRead ? &vc->read_vio : &vc->write_vio);
+  a.state().touched();
+  return js_i32(env, 0);
+}
+
+// reenableRe(slot, version, side): inline, the I/O and its handlers run before it returns (RE-5).
+napi_value JsReenableRe(napi_env env, napi_callback_info info) {
+  Args<3> a(env, info);
+  const VersionedId id = id_of(a);
+  const Side side = a.i32(2) ? Side::kWrite : Side::kRead;
+  VcPool::Handle vc = find(id);
+  if (!vc || !vc->home()) return js_i32(env, kGone);
+  if (!vc->home()->in_thread()) return js_i32(env, remote::reenable(id, side) ? 0 : kGone);
+  a.state().flush_commands();
+  JsPort* port = a.state().port_of(vc->home());
+  vc->reenable_re(side == Side::kRead ? &vc->read_vio : &vc->write_vio);
+  vc = {};
+  a.state().drain_nested(*port);
+  a.state().touched();
+  return js_i32(env, 0);
+}
+
+// setNbytes(slot, version, side, generation, nbytes)
+napi_value JsSetNbytes(napi_env env, napi_callback_info info) {
+  Args<5> a(env, info);
+  const Side side = a.i32(2) ? Side::kWrite : Side::kRead;
+  const uint32_t generation = a.u32(3);
+  const int64_t n = a.bytes(4);
+  return js_i32(env, run(a.state(), id_of(a), [side, generation, n](NetVConnection& vc) {
+                  VIO& vio = side == Side::kRead ? vc.read_vio : vc.write_vio;
+                  if (vio.generation == generation) vio.nbytes = n;
+                }));
+}
+
+// done(slot, version, side, generation): nbytes := what has moved and what the reader has (VIO-2)
+napi_value JsDone(napi_env env, napi_callback_info info) {
+  Args<4> a(env, info);
+  const Side side = a.i32(2) ? Side::kWrite : Side::kRead;
+  const uint32_t generation = a.u32(3);
+  return js_i32(env, run(a.state(), id_of(a), [side, generation](NetVConnection& vc) {
+                  VIO& vio = side == Side::kRead ? vc.read_vio : vc.write_vio;
+                  if (vio.generation == generation) vio.done();
+                }));
+}
+
+// shutdown(slot, version, how): what was written before leaves first.
+napi_value JsShutdown(napi_env env, napi_callback_info info) {
+  Args<3> a(env, info);
+  a.state().flush_commands();
+  const auto how = static_cast<Shutdown>(a.i32(2));
+  return js_i32(env,
+                run(a.state(), id_of(a), [how](NetVConnection& vc) { vc.do_io_shutdown(how); }));
+}
+
+// close(slot, version, lerrno)
+napi_value JsClose(napi_env env, napi_callback_info info) {
+  Args<3> a(env, info);
+  a.state().flush_commands();
+  const int lerrno = a.i32(2);
+  return js_i32(env,
+                run(a.state(), id_of(a), [lerrno](NetVConnection& vc) { vc.do_io_close(lerrno); }));
+}
+
+// write(slot, version, bytes): a message too large for the shared memory. 0 or kGone.
+napi_value JsWrite(napi_env env, napi_callback_info info) {
+  Args<3> a(env, info);
+  char* data = nullptr;
+  size_t n = 0;
+  if (!a.memory(2, &data, &n)) return js_i32(env, -EINVAL);
+  a.state().flush_commands();
+  const VersionedId id = id_of(a);
+  NetVConnection* vc = mine(a.state(), id);
+  if (!vc) return js_i32(env, WriteBatch::post_one(id, data, n) ? 0 : kGone);
+  const bool sent = vc->write_now(data, n);
+  a.state().touched();
+  return js_i32(env, sent ? 0 : kGone);
+}
+
+// unsent(slot, version)
+napi_value JsUnsent(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  VcPool::Handle vc = find(id_of(a));
+  return js_int(env, vc ? vc->unsent() : kGone);
+}
+
+// notifyDrained(slot, version, mark)
+napi_value JsNotifyDrained(napi_env env, napi_callback_info info) {
+  Args<3> a(env, info);
+  a.state().flush_commands();
+  const int64_t mark = a.bytes(2);
+  return js_i32(env,
+                run(a.state(), id_of(a), [mark](NetVConnection& vc) { vc.notify_drained(mark); }));
+}
+
+// address(slot, version, 0 remote | 1 local): [url, host, port, family] or undefined
+napi_value JsAddress(napi_env env, napi_callback_info info) {
+  Args<3> a(env, info);
+  Address address;
+  if (a.i32(2) == 0) {
+    VcPool::Handle vc = find(id_of(a));
+    if (!vc) return nullptr;
+    address = vc->remote_addr();  // never changes after creation
+  } else if (!call_at_home(id_of(a),
+                           [&address](NetVConnection& vc) { address = vc.local_addr(); })) {
+    return nullptr;
+  }
+  napi_value array = nullptr;
+  napi_create_array_with_length(env, 4, &array);
+  napi_set_element(env, array, 0, js_text(env, address.url()));
+  napi_set_element(env, array, 1, js_text(env, address.host()));
+  napi_set_element(env, array, 2, js_i32(env, address.port()));
+  napi_set_element(env, array, 3,
+                   js_i32(env, address.is_unix()              ? 1
+                               : address.family() == AF_INET6 ? 6
+                               : address.is_ip()              ? 4
+                                                              : 0));
+  return array;
+}
+
+// inspect(slot, version): a snapshot for people and tests, or undefined
+napi_value JsInspect(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  struct Snapshot {
+    struct Dir {
+      int64_t nbytes, ndone, buffered;
+      bool armed, enabled, triggered, scheduled;
+    } read, write;
+    int64_t sequence, fd, unsent, outstanding, bytes_in, bytes_out, shut, thread, context, error,
+        age_ms, idle_ms;
+  } s{};
+  const bool alive = call_at_home(id_of(a), [&s](NetVConnection& vc) {
+    const auto dir = [&vc](const VIO& vio, const Direction& d) {
+      int64_t buffered = 0;
+      if (vio.op == Op::kRead && vio.buffer) buffered = vio.buffer.writer()->max_read_avail();
+      if (vio.op == Op::kWrite && vio.buffer.reader()) buffered = vio.buffer.reader()->read_avail();
+      return Snapshot::Dir{vio.nbytes,
+                           vio.ndone,
+                           buffered,
+                           vio.op != Op::kNone,
+                           vio.enabled,
+                           d.triggered,
+                           vc.handler->is_scheduled(d)};
+    };
+    const Nanos now = monotonic_now();
+    s = {dir(vc.read_vio, vc.read),
+         dir(vc.write_vio, vc.write),
+         vc.sequence(),
+         vc.get_socket(),
+         vc.unsent(),
+         vc.outstanding(),
+         vc.bytes_in(),
+         vc.bytes_out(),
+         vc.shut_sides(),
+         vc.handler->index,
+         static_cast<int>(vc.context()),
+         vc.latched_error(),
+         (now - vc.submit_time()) / kMillisecond,
+         (now - vc.last_activity()) / kMillisecond};
+  });
+  if (!alive) return nullptr;
+  napi_value o = nullptr;
+  napi_create_object(env, &o);
+  const auto put_dir = [&](const char* name, const Snapshot::Dir& d) {
+    napi_value v = nullptr;
+    napi_create_object(env, &v);
+    napi_value n = nullptr;
+    napi_create_double(env, d.nbytes == INT64_MAX ? __builtin_inf() : static_cast<double>(d.nbytes),
+                       &n);
+    set(env, v, "nbytes", n);
+    set(env, v, "ndone", d.ndone);
+    set(env, v, "buffered", d.buffered);
+    for (auto [key, on] : {std::pair{"armed", d.armed},
+                           {"enabled", d.enabled},
+                           {"triggered", d.triggered},
+                           {"scheduled", d.scheduled}}) {
+      napi_value b = nullptr;
+      napi_get_boolean(env, on, &b);
+      set(env, v, key, b);
+    }
+    set(env, o, name, v);
+  };
+  put_dir("read", s.read);
+  put_dir("write", s.write);
+  for (auto [key, n] : {std::pair{"sequence", s.sequence},
+                        {"fd", s.fd},
+                        {"unsent", s.unsent},
+                        {"outstanding", s.outstanding},
+                        {"bytesIn", s.bytes_in},
+                        {"bytesOut", s.bytes_out},
+                        {"shut", s.shut},
+                        {"thread", s.thread},
+                        {"context", s.context},
+                        {"errno", s.error},
+                        {"ageMs", s.age_ms},
+                        {"idleMs", s.idle_ms}}) {
+    set(env, o, key, n);
+  }
+  return o;
+}
+
+// trapWriteBufferEmpty(slot, version, on)
+napi_value JsTrap(napi_env env, napi_callback_info info) {
+  Args<3> a(env, info);
+  const bool on = a.i32(2) != 0;
+  return js_i32(env, run(a.state(), id_of(a), [on](NetVConnection& vc) {
+                  vc.trap_write_buffer_empty(on, Event::kWriteBufferEmpty);
+                }));
+}
+
+// --- tunnels
+// --------------------------------------------------------------------------------------
+
+// tunnel(reactor, id, aSlot, aVersion, bSlot, bVersion, blockSizeIndex, waterMark, aBuffer | -1,
+// bBuffer | -1): the buffers of their read operations are taken over. 1, or 0 when it could not
+// start because a connection is gone; then both are closed. One TUNNEL_END follows a 1.
+napi_value JsTunnelStart(napi_env env, napi_callback_info info) {
+  Args<10> a(env, info);
+  EnvState& state = a.state();
+  state.flush_commands();
+  JsReactor* r = state.reactor(a.u32(0));
+  const VersionedId left = id_of(a, 2), right = id_of(a, 4);
+  if (!r || !find(left)) {
+    remote::close(right, 0);
+    return js_i32(env, 0);
+  }
+  JsTunnel& t = r->add_tunnel(a.u32(1), {a.i32(6), a.bytes(7)});
+  for (size_t buffer : {8, 9}) {
+    if (a.i32(buffer) >= 0) t.keep_readers(state.buffer(a.u32(buffer)));
+  }
+  Tunnel::join(t.tunnel, left, right);
+  return js_i32(env, 1);
+}
+
+// tunnelBytes(reactor, id, direction)
+napi_value JsTunnelBytes(napi_env env, napi_callback_info info) {
+  Args<3> a(env, info);
+  JsReactor* r = a.state().reactor(a.u32(0));
+  JsTunnel* t = r ? r->tunnel(a.u32(1)) : nullptr;
+  return js_int(env, t ? t->tunnel->bytes(a.i32(2)) : 0);
+}
+
+// freeTunnel(reactor, id): after its end was told
+napi_value JsFreeTunnel(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  if (JsReactor* r = a.state().reactor(a.u32(0))) r->free_tunnel(a.u32(1));
+  return nullptr;
+}
+
+}  // namespace
+
+void register_vc_functions(napi_env env, napi_value exports, EnvState& state) {
+  const Function table[] = {
+      {"doIoRead", JsDoIoRead},
+      {"doIoWrite", JsDoIoWrite},
+      {"reenable", JsReenable},
+      {"reenableRe", JsReenableRe},
+      {"setNbytes", JsSetNbytes},
+      {"done", JsDone},
+      {"shutdown", JsShutdown},
+      {"close", JsClose},
+      {"write", JsWrite},
+      {"unsent", JsUnsent},
+      {"notifyDrained", JsNotifyDrained},
+      {"address", JsAddress},
+      {"inspect", JsInspect},
+      {"trapWriteBufferEmpty", JsTrap},
+      {"tunnel", JsTunnelStart},
+      {"tunnelBytes", JsTunnelBytes},
+      {"freeTunnel", JsFreeTunnel},
+  };
+  register_functions(env, exports, state, table, std::size(table));
+}
+
+}  // namespace netvc

@@ -1,0 +1,25 @@
+// binding/write_batch.h - internal to native/binding.
+//
+// The small messages of one batch of JavaScript, on their way to the connections: the end of
+// auto-cork. On the inline engine they are queued and written at once, one writev per connection;
+// towards net threads all bytes for one thread travel in one task.
+#pragma once
+
+#include <cstdint>
+
+#include "buffer/block_chain.h"
+#include "vc/net_vconnection.h"
+
+namespace netvc {
+
+struct WriteBatch {
+  /// commands: n times [slot, version, offset, length]; bytes: where the offsets point into; owner:
+  /// the env, as the handlers of its inline engine have it. The bytes are copied, or sent, before
+  /// it returns. Commands for connections that are gone are dropped: their users have been, or will
+  /// be, told of the end.
+  static void send(const int32_t* commands, uint32_t n, const char* bytes, const void* owner);
+  /// One larger message to a connection of a net thread, by copy. False when it is gone.
+  static bool post_one(VersionedId id, const char* bytes, size_t n);
+};
+
+}  // namespace netvc

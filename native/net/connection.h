@@ -1,0 +1,55 @@
+// net/connection.h - public to the next layers.
+//
+// Connection: a descriptor with its remote address and what is known about it (F-089). Owns the
+// descriptor; move() hands it over. Thread-compatible: one thread at a time.
+// Every method answers 0 or -errno and leaves the object consistent on failure.
+#pragma once
+
+#include "base/fd.h"
+#include "net/address.h"
+#include "net/options.h"
+
+namespace netvc {
+
+class Connection {
+ public:
+  Connection() = default;
+  /// An accepted socket.
+  Connection(int fd, const Address& peer)
+      : fd_(fd),
+        remote(peer),
+        is_bound(true),
+        is_connected(true),
+        is_socket(true),
+        is_stream(true) {}
+
+  int fd() const { return fd_.get(); }
+
+  /// A socket of the target's family, options applied, bound as they say (CN-4).
+  int open(const Address& target, const NetVCOptions& options);
+  /// Issues connect(2): 0 also while it is in progress. With fast open nothing is sent yet (CN-9).
+  int connect(const NetVCOptions& options);
+  /// Takes a descriptor of any pollable kind; on failure it stays the caller's (CN-8).
+  int adopt(int fd);
+  /// Pushes options that can change at run time (VC-10); failures of cosmetic ones are ignored.
+  int apply_options(const NetVCOptions& options);
+  void close() { fd_.reset(); }
+  int release() { return fd_.release(); }
+
+ private:
+  UniqueFd fd_;
+
+ public:
+  Address remote;
+  bool is_bound = false;
+  bool is_connected = false;
+  bool is_socket = false;
+  bool is_stream = false;          // a stream socket: no message boundaries
+  bool fast_open_pending = false;  // the first write carries the connect
+};
+
+/// Sets SO_RCVBUF or SO_SNDBUF: the requested size, else rounded up to 1024 and lowered by 1024
+/// until the kernel takes it (AC-3). Returns the size set, 0 when none was.
+int set_buffer_size(int fd, int option, int bytes);
+
+}  // namespace netvc

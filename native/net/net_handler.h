@@ -1,0 +1,168 @@
+// net/net_handler.h - public to the next layers.
+//
+// NetHandler: one poller, the connections attached to it, and the turn that drives them. It runs
+// either on a native net thread (net/net_thread.h) or on a JavaScript thread (inline engine); the
+// code is the same.
+//
+// A turn (NH-1): commands in; poll (without waiting when there is work); record edges; one pass
+// over the read list, then over the write list, each only as long as it was at its start (NH-4);
+// timers. No user code runs while edges are recorded. What a pass re-queues comes in the next turn.
+//
+// Threads: post() and wake() from any thread; everything else on the handler's thread.
+// Ownership: connections are linked, not owned; a posted task is owned from post() until it ran.
+// Death: shut_down() releases what is attached; then the destructor drops tasks that never ran.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/intrusive_list.h"
+#include "base/mpsc_list.h"
+#include "net/net_event.h"
+#include "net/timer_queue.h"
+#include "poll/poller.h"
+
+namespace netvc {
+
+/// A command for the handler's thread.
+class Task {
+ public:
+  virtual ~Task() = default;
+  virtual void run(NetHandler& handler) = 0;
+  std::atomic<Task*> mpsc_next{nullptr};
+};
+
+template <class F>
+class FunctionTask final : public Task {
+ public:
+  explicit FunctionTask(F f) : f_(std::move(f)) {}
+  void run(NetHandler& handler) override { f_(handler); }
+
+ private:
+  F f_;
+};
+
+/// Something that wants to act once at the end of the turn in which it asked.
+class TurnEndHook {
+ public:
+  virtual void on_turn_end() = 0;
+  Link<TurnEndHook> turn_end_link;
+
+ protected:
+  ~TurnEndHook() = default;
+};
+
+/// Written by the handler's thread, readable from any.
+struct NetCounters {
+  Counter turns, poll_events;
+  Counter read_calls, read_no_data, read_bytes;
+  Counter write_calls, write_no_room, write_bytes;
+  Counter accepted, accept_errors, connects, connect_failures, closed;
+  Counter open;    // attached connections
+  Counter events;  // told to continuations
+};
+
+class NetHandler {
+ public:
+  NetHandler() = default;
+  ~NetHandler();
+  NetHandler(const NetHandler&) = delete;
+  NetHandler& operator=(const NetHandler&) = delete;
+
+  /// 0 or an errno value.
+  int open();
+
+  /// One turn; waits at most max_wait (0: not at all, kForever) when there is nothing to do.
+  static constexpr Nanos kForever = INT64_MAX;
+  void turn(Nanos max_wait);
+  /// One pass over the write list alone: the inline engine's "end of batch" (auto-cork).
+  void run_writes() { run_list(write_ready_); }
+  /// A turn without waiting would find something to do.
+  bool has_work() const {
+    return !read_ready_.empty() || !write_ready_.empty() || !mailbox_.empty();
+  }
+  /// When the next timer is due (TimerQueue::kNever: none).
+  Nanos next_timer() const { return timers.next(); }
+
+  /// Any thread, wait-free but for the wake-up of a sleeping thread.
+  void post(Task* task);
+  template <class F>
+  void post(F f) {
+    post(static_cast<Task*>(new FunctionTask<F>(std::move(f))));
+  }
+  /// Any thread.
+  void wake() { poller_->wake(); }
+  /// Readable when a turn has something to do (inline engine).
+  int nested_fd() const { return poller_->nested_fd(); }
+
+  bool in_thread() const { return thread_ == std::this_thread::get_id(); }
+  /// The calling thread drives this handler from now on.
+  void bind_to_this_thread() { thread_ = std::this_thread::get_id(); }
+
+  /// Registers the descriptor (edge-triggered) and links it; 0 or an errno value.
+  int attach(NetEvent& e, int fd, Interest interest = Interest::kStream);
+  /// Leaves the poller (when fd >= 0) and every list.
+  void detach(NetEvent& e, int fd);
+
+  /// (enabled and triggered) ? in the ready list, at the tail when new : not in it (RD-13).
+  void reschedule(Direction& d);
+  void unschedule(Direction& d) { list_of(d).remove(d); }
+
+  /// Attached connections and listeners.
+  size_t open_count() const { return open_list_.size(); }
+  NetEvent* first_open() const { return open_list_.front(); }
+  static NetEvent* next_open(const NetEvent& e) { return decltype(open_list_)::next(e); }
+  bool is_scheduled(const Direction& d) const { return decltype(read_ready_)::contains(d); }
+
+  /// Calls hook.on_turn_end() once, when this turn is over (or at the next, between turns).
+  void at_turn_end(TurnEndHook& hook) { turn_end_.push_back(hook); }
+  void cancel_turn_end(TurnEndHook& hook) { turn_end_.remove(hook); }
+
+  /// e may hold memory that it can give back once its user has caught up: asks e.settle() now and
+  /// then until it answers true.
+  void settle_later(NetEvent& e);
+
+  /// Which of its owner's handlers this is.
+  int index = 0;
+  /// Names the thread for VersionedPool::peek; the inline engine puts in its env.
+  const void* owner = this;
+
+  /// Releases every attached connection; tasks posted later still run in turns.
+  void shut_down();
+
+  /// Monotonic time read once per turn; good enough for deadlines.
+  Nanos now() const { return now_; }
+
+  TimerQueue timers;
+  NetCounters counters;
+
+ private:
+  using ReadyList = IntrusiveList<Direction, &Direction::ready_link>;
+
+  ReadyList& list_of(Direction& d) { return d.side == Side::kRead ? read_ready_ : write_ready_; }
+  void run_list(ReadyList& list);
+  void run_mailbox();
+  void run_turn_end();
+  bool prepare_to_sleep();
+  static void on_settle_timer(void* handler);
+  static constexpr Nanos kSettlePeriod = 200 * kMillisecond;
+
+  std::unique_ptr<Poller> poller_;
+  MpscList<Task> mailbox_;
+  // True while the thread is in, or about to enter, a wait that only the wake-up ends. Set and
+  // tested against the mailbox by prepare_to_sleep() and post(); all four accesses are seq_cst.
+  std::atomic<bool> sleeping_{false};
+  ReadyList read_ready_;
+  ReadyList write_ready_;
+  IntrusiveList<NetEvent, &NetEvent::open_link> open_list_;
+  IntrusiveList<NetEvent, &NetEvent::settle_link> settle_list_;
+  IntrusiveList<TurnEndHook, &TurnEndHook::turn_end_link> turn_end_;
+  Timer settle_timer_{&on_settle_timer, this};
+  std::thread::id thread_;
+  Nanos now_ = 0;
+};
+
+}  // namespace netvc

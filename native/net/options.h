@@ -1,0 +1,38 @@
+// net/options.h - public to the next layers.
+//
+// What a connection is opened or accepted with (CN-3). A value; reset() is the default.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "net/address.h"
+
+namespace netvc {
+
+enum class AddrBinding : uint8_t {
+  kAny,      // bind only when local_port is set, to the wildcard of the family
+  kIntf,     // bind to local_ip : local_port
+  kForeign,  // the same after IP_TRANSPARENT
+};
+
+struct NetVCOptions {
+  enum SockFlags : uint32_t { kNoDelay = 1, kKeepAlive = 2, kLingerOn = 4, kFastOpen = 8 };
+
+  AddrBinding addr_binding = AddrBinding::kAny;
+  Address local_ip;               // ignored with kAny
+  uint16_t local_port = 0;        // 0: any
+  bool blocking = false;          // carried; a reactor's descriptors are always non-blocking
+  bool blocking_connect = false;  // carried, see above
+  int recv_buffer_size = 0;       // bytes; 0: leave to the kernel
+  int send_buffer_size = 0;
+  uint32_t sock_flags = kNoDelay;
+  uint32_t packet_mark = 0;
+  uint32_t packet_tos = 0;
+  std::string congestion_control;  // empty: leave to the kernel
+  int thread = -1;                 // which net thread of the pool; -1: round robin
+
+  void reset() { *this = NetVCOptions(); }
+};
+
+}  // namespace netvc

@@ -1,0 +1,105 @@
+// net/timer_queue.h - internal to native/net and its users above.
+//
+// One-shot timers of a net thread: connect deadlines, accept pauses, retries after ENOBUFS,
+// lingering closes. Binary heap, O(log n) arm and cancel, nothing allocated once the heap has
+// grown. (Inactivity and active timeouts of connections are not here: they would touch the heap on
+// every read.)
+// Owner of a Timer: whoever embeds it; it must be cancelled or fired before it dies.
+// Threads: the net thread only.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "base/assert.h"
+#include "base/clock.h"
+
+namespace netvc {
+
+class TimerQueue;
+
+class Timer {
+ public:
+  using Fire = void (*)(void* context);
+
+  Timer(Fire fire, void* context) : fire_(fire), context_(context) {}
+  ~Timer() { NETVC_ASSERT(!armed()); }
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+  bool armed() const { return at_ != kIdle; }
+  Nanos when() const { return when_; }
+
+ private:
+  friend class TimerQueue;
+  static constexpr size_t kIdle = ~size_t{0};
+  Fire fire_;
+  void* context_;
+  Nanos when_ = 0;
+  size_t at_ = kIdle;
+};
+
+class TimerQueue {
+ public:
+  static constexpr Nanos kNever = INT64_MAX;
+
+  /// (Re-)arms: fires once at the first run() with now >= when.
+  void arm(Timer& t, Nanos when) {
+    if (!t.armed()) {
+      t.at_ = heap_.size();
+      heap_.push_back(&t);
+    }
+    t.when_ = when;
+    sift_down(sift_up(t.at_));
+  }
+
+  void cancel(Timer& t) {
+    if (!t.armed()) return;
+    const size_t at = t.at_;
+    Timer* last = heap_.back();
+    heap_.pop_back();
+    t.at_ = Timer::kIdle;
+    if (last == &t) return;
+    place(last, at);
+    sift_down(sift_up(at));
+  }
+
+  Nanos next() const { return heap_.empty() ? kNever : heap_[0]->when_; }
+  size_t size() const { return heap_.size(); }
+
+  /// Fires what is due, at most as many as are armed now: one that re-arms itself for the past
+  /// does not hold the turn.
+  void run(Nanos now) {
+    for (size_t budget = heap_.size(); budget > 0 && next() <= now; --budget) {
+      Timer* t = heap_[0];
+      cancel(*t);
+      t->fire_(t->context_);  // may destroy t
+    }
+  }
+
+ private:
+  void place(Timer* t, size_t at) {
+    heap_[at] = t;
+    t->at_ = at;
+  }
+  size_t sift_up(size_t at) {
+    Timer* t = heap_[at];
+    for (; at > 0 && heap_[(at - 1) / 2]->when_ > t->when_; at = (at - 1) / 2)
+      place(heap_[(at - 1) / 2], at);
+    place(t, at);
+    return at;
+  }
+  void sift_down(size_t at) {
+    Timer* t = heap_[at];
+    for (size_t child; (child = 2 * at + 1) < heap_.size(); at = child) {
+      if (child + 1 < heap_.size() && heap_[child + 1]->when_ < heap_[child]->when_) ++child;
+      if (heap_[child]->when_ >= t->when_) break;
+      place(heap_[child], at);
+    }
+    place(t, at);
+  }
+
+  std::vector<Timer*> heap_;
+};
+
+}  // namespace netvc

@@ -1,0 +1,206 @@
+#include "server/acceptor.h"
+
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "net/socket_ops.h"
+
+namespace netvc {
+
+// --- the socket ---------------------------------------------------------------------------------
+
+namespace {
+
+// A socket file that nobody listens on any more: left by a process that died.
+bool is_stale_socket(const Address& a) {
+  struct stat st;
+  if (::lstat(a.host().c_str(), &st) != 0 || !S_ISSOCK(st.st_mode)) return false;
+  const int fd = sock::stream_socket(AF_UNIX);
+  if (fd < 0) return false;
+  UniqueFd probe(fd);
+  return sock::connect(fd, a) == -ECONNREFUSED;
+}
+
+bool is_path(const Address& a) { return a.is_unix() && !a.host().empty() && a.host()[0] != '@'; }
+
+}  // namespace
+
+int ListenSocket::bind_new(const Address& address) {
+  const int fd = sock::stream_socket(address.family());
+  if (fd < 0) return -fd;
+  fd_.reset(fd);
+  if (address.is_ip()) sock::set_int_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (address.family() == AF_INET6) {
+    sock::set_int_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options_.ipv6_only ? 1 : 0);
+  }
+#ifdef SO_REUSEPORT
+  if (options_.reuse_port) sock::set_int_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+#endif
+  // Inherited by accepted sockets, and before listen, because of the window scale.
+  set_buffer_size(fd, SO_RCVBUF, options_.connection.recv_buffer_size);
+  set_buffer_size(fd, SO_SNDBUF, options_.connection.send_buffer_size);
+  if (::bind(fd, address.sa(), address.len()) != 0) {
+    const int error = errno;
+    if (error != EADDRINUSE || !is_path(address) || !is_stale_socket(address)) return error;
+    ::unlink(address.host().c_str());
+    if (::bind(fd, address.sa(), address.len()) != 0) return errno;
+  }
+  struct stat st;
+  if (is_path(address) && ::lstat(address.host().c_str(), &st) == 0) {
+    unlink_path_ = address.host();
+    inode_ = st.st_ino;
+  }
+  return 0;
+}
+
+int ListenSocket::open(const Address& address, const AcceptOptions& options,
+                       Ref<ListenSocket>* out) {
+  Ref<ListenSocket> s(new ListenSocket());
+  s->options_ = options;
+  if (options.fd >= 0) {
+    if (sock::socket_type(options.fd) != SOCK_STREAM) return ENOTSOCK;
+    if (const int r = sock::set_nonblocking(options.fd); r < 0) return -r;
+  } else if (const int error = s->bind_new(address)) {
+    return error;
+  }
+  const int fd = options.fd >= 0 ? options.fd : s->fd();
+#ifdef TCP_DEFER_ACCEPT
+  if (options.defer_accept_s > 0)
+    sock::set_int_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options.defer_accept_s);
+#endif
+#ifdef TCP_FASTOPEN
+  if (options.fast_open_queue > 0)
+    sock::set_int_option(fd, IPPROTO_TCP, TCP_FASTOPEN, options.fast_open_queue);
+#endif
+  if (::listen(fd, options.backlog > 0 ? options.backlog : 65535) != 0)
+    return errno;  // the kernel caps it
+  if (!Address::local_of(fd, &s->address_)) return errno;
+  if (options.fd >= 0) s->fd_.reset(options.fd);
+  *out = std::move(s);
+  return 0;
+}
+
+ListenSocket::~ListenSocket() {
+  // Unless somebody else has put something in its place meanwhile.
+  struct stat st;
+  if (unlink_path_.empty() || ::lstat(unlink_path_.c_str(), &st) != 0) return;
+  if (S_ISSOCK(st.st_mode) && st.st_ino == inode_) ::unlink(unlink_path_.c_str());
+}
+
+// --- accepting ----------------------------------------------------------------------------------
+
+Acceptor::~Acceptor() = default;
+
+void Acceptor::start(NetHandler& h, bool exclusive) {
+  read.enabled = true;
+  read.triggered = true;  // somebody may be waiting already
+  const Interest interest = exclusive ? Interest::kAcceptExclusive : Interest::kAccept;
+  if (const int error = h.attach(*this, socket_->fd(), interest)) {
+    told_->on_accept_error(error);
+    return call_ended();
+  }
+  self_ = Ref<Acceptor>(this);
+  home_.store(&h, std::memory_order_seq_cst);
+  if (cancelled_.load(std::memory_order_seq_cst)) return stop();
+  h.reschedule(read);
+}
+
+void Acceptor::cancel(Ref<Acceptor> a) {
+  a->cancelled_.store(true, std::memory_order_seq_cst);
+  NetHandler* home = a->home_.load(std::memory_order_seq_cst);
+  if (!home) return;
+  if (home->in_thread()) return a->stop();
+  home->post([a](NetHandler&) { a->stop(); });
+}
+
+void Acceptor::stop() {
+  if (!self_) return;
+  Ref<Acceptor> keep = std::move(self_);
+  cancelled_.store(true, std::memory_order_release);
+  handler->timers.cancel(pause_);
+  handler->detach(*this, socket_->fd());
+  socket_.reset();
+  call_ended();
+}
+
+void Acceptor::call_ended() {
+  if (callers_.fetch_sub(1, std::memory_order_acq_rel) == 1) told_->on_accept_stopped();
+}
+
+void Acceptor::net_io(Direction&) {
+  Ref<Acceptor> keep(this);  // the user may cancel in on_accept
+  for (int left = socket_->options().accepts_per_wakeup; left > 0; --left) {
+    if (!accept_one() || !self_) return;
+  }
+  handler->reschedule(read);  // fairness: the rest in the next turn (AC-7)
+}
+
+// True when another one may be waiting.
+bool Acceptor::accept_one() {
+  Address peer;
+  const int fd = sock::accept(socket_->fd(), &peer);
+  if (fd >= 0) {
+    Connection con(fd, peer);
+    con.apply_options(socket_->options().connection);
+    handler->counters.accepted.add();
+    if (NetVConnection* vc = NetVConnection::create(std::move(con), VcContext::kInbound))
+      hand_over(vc);
+    return true;
+  }
+  handler->counters.accept_errors.add(fd != -EAGAIN);
+  switch (-fd) {
+    case EAGAIN:
+      read.triggered = false;
+      return false;
+    case ECONNABORTED:
+    case EPROTO:
+    case EPIPE:
+    case ECONNRESET:
+      return true;  // that one is lost, the next may be fine (B-19)
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      // The edge is used up: a timer has to bring us back.
+      read.enabled = false;
+      handler->timers.arm(pause_, monotonic_now() + kPause);
+      return false;
+    default: {
+      Ref<Acceptor> keep(this);
+      AcceptHandler* told = told_;
+      told->on_accept_error(-fd);
+      stop();
+      return false;
+    }
+  }
+}
+
+void Acceptor::on_pause_over(void* p) {
+  auto* a = static_cast<Acceptor*>(p);
+  a->read.enabled = true;
+  a->handler->reschedule(a->read);
+}
+
+void Acceptor::hand_over(NetVConnection* vc) {
+  NetHandler& to = choose_();
+  if (&to == handler) return deliver(*vc, to);
+  callers_.fetch_add(1, std::memory_order_relaxed);
+  to.post([keep = Ref<Acceptor>(this), vc](NetHandler& there) {
+    keep->deliver(*vc, there);
+    keep->call_ended();
+  });
+}
+
+void Acceptor::deliver(NetVConnection& vc, NetHandler& h) {
+  if (cancelled_.load(std::memory_order_acquire)) return vc.release();  // B-20
+  // Data may be there already, and a fresh socket can be written to: no need to wait for the edge.
+  vc.read.triggered = vc.write.triggered = true;
+  if (vc.attach(h) != 0) return vc.release();
+  told_->on_accept(vc);
+}
+
+}  // namespace netvc

@@ -1,0 +1,121 @@
+// server/acceptor.h - public to the next layers.
+//
+// ListenSocket: a bound, listening descriptor and what accepted connections get (AC-1, AC-2).
+// Acceptor: drives one ListenSocket on one NetHandler: accepts until there is nothing more or the
+// limit per wake-up is reached (AC-7), makes connections, hands each to the net thread that is
+// next, attaches it there and tells the handler (AC-3..AC-5).
+//
+// Modes: one Acceptor on one net thread; one on each net thread, sharing the socket (the kernel
+// wakes one of them); one or more on threads of their own. The inline engine is the first.
+//
+// Owner: both are reference counted. An Acceptor is alive from start() until cancel() or a fatal
+// error has taken effect on its thread; the socket closes with its last user.
+// Threads: start() and cancel() from any; the AcceptHandler is called on the connection's thread
+// (on_accept) or the acceptor's (the rest).
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <functional>
+#include <string>
+
+#include "base/fd.h"
+#include "base/ref.h"
+#include "vc/net_vconnection.h"
+
+namespace netvc {
+
+struct AcceptOptions {
+  int backlog = 0;  // 0: as long as the kernel allows (somaxconn)
+  bool reuse_port = false;
+  bool ipv6_only = true;
+  int fd = -1;              // a bound socket to use instead of a new one; owned after success
+  int defer_accept_s = 0;   // TCP_DEFER_ACCEPT
+  int fast_open_queue = 0;  // TCP_FASTOPEN
+  int accepts_per_wakeup = 64;
+  NetVCOptions connection;
+};
+
+class AcceptHandler {
+ public:
+  /// The connection is attached; usually arms it. Closing it here is legal (CL-7).
+  virtual void on_accept(NetVConnection& vc) = 0;
+  /// A fatal error; the acceptor stops (AC-6).
+  virtual void on_accept_error(int error) = 0;
+  /// Exactly once per acceptor that was given to start(): nothing of it calls the handler any more.
+  /// On the acceptor's thread, or the one that got its last connection.
+  virtual void on_accept_stopped() = 0;
+
+ protected:
+  ~AcceptHandler() = default;
+};
+
+class ListenSocket : public RefCounted<ListenSocket> {
+ public:
+  /// 0 or an errno value. A stale unix socket file is replaced, a live one is EADDRINUSE.
+  static int open(const Address& address, const AcceptOptions& options, Ref<ListenSocket>* out);
+  ~ListenSocket();
+
+  int fd() const { return fd_.get(); }
+  /// With the port that the kernel chose.
+  const Address& address() const { return address_; }
+  const AcceptOptions& options() const { return options_; }
+
+ private:
+  ListenSocket() = default;
+  int bind_new(const Address& address);
+  UniqueFd fd_;
+  Address address_;
+  AcceptOptions options_;
+  std::string unlink_path_;  // the unix socket file that is ours
+  ino_t inode_ = 0;
+};
+
+class Acceptor final : public RefCounted<Acceptor>, private NetEvent {
+ public:
+  /// Where a new connection goes; called on the acceptor's thread.
+  using Choose = std::function<NetHandler&()>;
+
+  Acceptor(Ref<ListenSocket> socket, AcceptHandler* told, Choose choose)
+      : socket_(std::move(socket)),
+        told_(told),
+        choose_(std::move(choose)),
+        pause_(&on_pause_over, this) {}
+  ~Acceptor();
+
+  /// On h's thread. When it cannot, or was cancelled before, the handler is told at once.
+  /// `exclusive` when several acceptors share the socket.
+  void start(NetHandler& h, bool exclusive);
+  /// Any thread. On the acceptor's thread no on_accept follows; connections on their way to another
+  /// thread are closed there untold, and on_accept_stopped comes after the last of them.
+  static void cancel(Ref<Acceptor> a);
+
+  static constexpr Nanos kPause = 50 * kMillisecond;  // after EMFILE, ENFILE, ENOBUFS, ENOMEM
+
+ private:
+  void net_io(Direction& d) override;
+  void shut_down() override { stop(); }
+  bool is_connection() const override { return false; }
+  bool accept_one();
+  void hand_over(NetVConnection* vc);
+  void deliver(NetVConnection& vc, NetHandler& h);
+  void stop();
+  void call_ended();
+  static void on_pause_over(void* acceptor);
+
+  Ref<ListenSocket> socket_;
+  AcceptHandler* told_;
+  Choose choose_;
+  Timer pause_;
+  Ref<Acceptor> self_;  // while started
+  // start stores home_ and looks at cancelled_; cancel stores cancelled_ and looks at home_: all
+  // four seq_cst, so that one of them sees the other.
+  std::atomic<NetHandler*> home_{nullptr};
+  std::atomic<bool> cancelled_{false};
+  // Who may still call the handler: this until stop(), and every connection on its way to another
+  // thread. acq_rel: the last one sees all calls done.
+  std::atomic<int> callers_{1};
+};
+
+}  // namespace netvc

@@ -1,0 +1,353 @@
+// The I/O half of vc/net_vconnection.h: one read or write activation (RD-*, WR-*, SIG-*).
+//
+// Every call to signal() may run the user's code, which may do anything to this connection: after
+// it, state is read again, and when it answered false the connection does not exist any more.
+#include <cerrno>
+#include <cstdio>
+
+#include "net/socket_ops.h"
+#include "vc/net_vconnection.h"
+
+namespace netvc {
+
+namespace {
+
+constexpr int kMaxIov = 1024;  // IOV_MAX on Linux
+constexpr Nanos kNoMemoryDelay = 10 * kMillisecond;
+constexpr int kNoMemoryRetries = 5;
+
+bool would_block(ssize_t r) { return r == -EAGAIN || r == -EWOULDBLOCK || r == -ENOTCONN; }
+bool no_memory(ssize_t r) { return r == -ENOMEM || r == -ENOBUFS; }
+
+}  // namespace
+
+void NetVConnection::net_io(Direction& d) {
+  if (closed_now() && !lingering_) return close_vc();
+  if (d.side == Side::kRead) {
+    read_from_net();
+  } else {
+    write_to_net();
+  }
+}
+
+// --- signalling ---------------------------------------------------------------------------------
+
+bool NetVConnection::signal(Event e, VIO& vio) {
+  ++recursion_;
+  if (vio.cont) {
+    handler->counters.events.add();
+    vio.cont->handle_event(e, &vio);
+  } else {
+    // SIG-2: nobody can be told. A READY here would be a bug of ours: said, and survived.
+    if (e == Event::kReadReady || e == Event::kWriteReady) {
+      std::fprintf(stderr, "netvc: internal: event %d without continuation\n", static_cast<int>(e));
+    }
+    if (!closed_now()) {
+      gone_ = true;
+      read_vio.clear();
+      write_vio.clear();
+      closed_.store(1, std::memory_order_release);
+    }
+  }
+  --recursion_;
+  if (recursion_ > 0 || !closed_now()) return true;
+  close_vc();
+  return false;
+}
+
+bool NetVConnection::signal_done(Event e, Side s) {
+  VIO& vio = vio_of(s);
+  disable(s);  // before the callback, so that re-arming inside it counts (SIG-3)
+  vio.ended = e == Event::kEos || e == Event::kError;
+  if (!signal(e, vio)) return false;
+  if (!closed_now()) handler->reschedule(direction(s));
+  return true;
+}
+
+bool NetVConnection::signal_error(int error, Side s) {
+  lerrno = error;
+  return signal_done(Event::kError, s);
+}
+
+// The first error of the socket, for ever (B-13): read, write and SO_ERROR compete for it in the
+// kernel. EPIPE is a consequence, never the cause, and is not latched.
+int NetVConnection::socket_error(int fallback) {
+  if (latched_errno_ == 0 && con_.is_socket && (fallback == EPIPE || (poll_flags & kPollErr))) {
+    latched_errno_ = sock::take_error(con_.fd());
+  }
+  if (latched_errno_ == 0 && fallback != EPIPE) latched_errno_ = fallback;
+  return latched_errno_ ? latched_errno_ : fallback;
+}
+
+void NetVConnection::not_ready(Side s) {
+  direction(s).triggered = false;
+  handler->unschedule(direction(s));
+}
+
+// ENOMEM and ENOBUFS pass: try again in 10 ms, a few times, then it is an error (B-17).
+bool NetVConnection::out_of_memory(ssize_t r, Side s) {
+  if (!no_memory(r) || ++retries_ > kNoMemoryRetries) return false;
+  handler->unschedule(direction(s));
+  retry_later(kNoMemoryDelay);
+  return true;
+}
+
+bool NetVConnection::stalled(VIO& vio, Side s) {
+  if (vio.cont->can_take_event()) [[likely]]
+    return false;
+  vio.cont->resume_later(*this, s);
+  handler->unschedule(direction(s));
+  return true;
+}
+
+// --- reading ------------------------------------------------------------------------------------
+
+void NetVConnection::read_from_net() {
+  VIO& vio = read_vio;
+  MIOBuffer* buf = vio.buffer.writer();
+  if (!vio.enabled || vio.op != Op::kRead || !buf || !vio.cont || vio.ntodo() <= 0)
+    return disable(Side::kRead);
+  if (stalled(vio, Side::kRead)) return;
+
+  const int64_t toread = std::min(buf->write_avail(), vio.ntodo());
+  if (toread > 0) {
+    const int64_t got = fill_from_net(*buf, toread);
+    if (got == 0) return;  // end_of_read() has told what there was to tell
+    if (vio.ntodo() <= 0) {
+      signal_done(Event::kReadComplete, Side::kRead);
+      return;
+    }
+    const uint32_t generation = vio.generation;
+    if (!signal(Event::kReadReady, vio) || closed_now()) return;
+    if (vio.generation != generation) return handler->reschedule(read);  // B-52
+    buf = vio.buffer.writer();
+    // At rest a connection holds no block; a user on another thread may need a moment to catch up.
+    if (!read.triggered && buf && !buf->release_if_drained()) handler->settle_later(*this);
+  }
+  if (vio.ntodo() <= 0 || !vio.enabled || !buf) return disable(Side::kRead);
+  if (!buf->has_room()) {
+    disable(Side::kRead);
+    if (observer) observer->on_buffer_full(*this);
+    return;
+  }
+  handler->reschedule(read);
+}
+
+// RD-7..RD-10. The number of bytes now in buf; 0 after end_of_read().
+int64_t NetVConnection::fill_from_net(MIOBuffer& buf, int64_t toread) {
+  ssize_t r = pending_read_;
+  int64_t got = 0;
+  iovec iov[kMaxIov];
+  while (r > 0 && got < toread) {
+    const int count = buf.room_iovecs(iov, kMaxIov, toread - got, got);
+    int64_t attempted = 0;
+    for (int i = 0; i < count; ++i)
+      attempted += static_cast<int64_t>(iov[i].iov_len);
+    unsigned needs = 0;
+    handler->counters.read_calls.add();
+    r = transport->read(con_, iov, count, &needs);
+    if (r > 0) got += r;
+    if (r < attempted) break;
+  }
+  if (got == 0) {
+    pending_read_ = 1;
+    end_of_read(r);
+    return 0;
+  }
+  constexpr uint32_t kMoreToSee = kPollErr | kPollHup | kPollRdHup | kPollPri;
+  if (r <= 0) {
+    // Bytes first; how it ended is kept for the next activation (B-12).
+    if (would_block(r)) {
+      read.triggered = false;
+    } else {
+      pending_read_ = r;
+    }
+  } else if (got < toread && !(poll_flags & kMoreToSee) &&
+             transport->short_read_means_empty(con_)) {
+    read.triggered = false;  // saves the read that would only answer EAGAIN
+  }
+  retries_ = 0;
+  bytes_in_ += got;
+  handler->counters.read_bytes.add(got);
+  net_activity();
+  NETVC_CHECK(buf.fill(got));
+  read_vio.ndone += got;
+  return got;
+}
+
+void NetVConnection::end_of_read(ssize_t r) {
+  if (would_block(r)) {
+    handler->counters.read_no_data.add();
+    not_ready(Side::kRead);
+    if (MIOBuffer* buf = read_vio.buffer.writer()) buf->release_if_drained();
+    return;
+  }
+  if (out_of_memory(r, Side::kRead)) return;
+  read.triggered = false;
+  read_ended_ = true;
+  pending_read_ = r;
+  if (MIOBuffer* buf = read_vio.buffer.writer()) buf->release_if_drained();
+  const int error = socket_error(static_cast<int>(-r));
+  if (error == 0 || error == ECONNRESET) {
+    lerrno = error;
+    signal_done(Event::kEos, Side::kRead);
+  } else {
+    signal_error(error, Side::kRead);
+  }
+}
+
+// --- writing ------------------------------------------------------------------------------------
+
+void NetVConnection::write_to_net() {
+  if (connect_) return connect_progress();
+  if (!out_.empty()) {
+    if (send_queued() != Sent::kAll) return;
+    if (lingering_) return finish_close();
+    if (shut_after_flush_) {
+      shut_after_flush_ = false;
+      ::shutdown(con_.fd(), SHUT_WR);
+    }
+  }
+  write_vio_to_net();
+}
+
+// Messages: as many pieces as one call takes, until all is out or the kernel has no room.
+NetVConnection::Sent NetVConnection::send_queued() {
+  while (!out_.empty()) {
+    iovec iov[kMaxIov];
+    int64_t attempted = 0;
+    unsigned needs = 0;
+    const int count = out_.iovecs(iov, kMaxIov, &attempted);
+    handler->counters.write_calls.add();
+    const ssize_t r = transport->write(con_, iov, count, &needs);
+    if (r > 0) {
+      retries_ = 0;
+      out_.consume(r);
+      bytes_out_ += r;
+      handler->counters.write_bytes.add(r);
+      net_activity();
+      if (!sent(r)) return Sent::kFailed;
+      continue;
+    }
+    if (would_block(r) || r == -EINPROGRESS) {
+      handler->counters.write_no_room.add();
+      not_ready(Side::kWrite);
+      return Sent::kBlocked;
+    }
+    if (out_of_memory(r, Side::kWrite)) return Sent::kBlocked;
+    fail_queue(socket_error(r == 0 ? EPIPE : static_cast<int>(-r)));
+    return Sent::kFailed;
+  }
+  return Sent::kAll;
+}
+
+// What was queued is lost with the connection; whoever is armed hears of it.
+void NetVConnection::fail_queue(int error) {
+  const int64_t lost = out_.size();
+  out_.clear();
+  write_failed_ = true;
+  write.triggered = false;
+  if (!sent(lost)) return;
+  if (lingering_) return finish_close();
+  if (write_vio.cont || !read_vio.cont) {
+    lerrno = error;
+    signal_done(error == ECONNRESET && write_vio.cont ? Event::kEos : Event::kError, Side::kWrite);
+    return;
+  }
+  update_interest(Side::kWrite);
+  read.triggered = true;  // the reader meets the end of the connection by itself
+  handler->reschedule(read);
+}
+
+void NetVConnection::write_vio_to_net() {
+  VIO& vio = write_vio;
+  IOBufferReader* reader = vio.buffer.reader();
+  if (!vio.enabled || vio.op != Op::kWrite || !reader || !vio.cont || vio.ntodo() <= 0)
+    return disable(Side::kWrite);
+  if (stalled(vio, Side::kWrite)) return;
+
+  bool signalled = false;
+  int64_t towrite = std::min(reader->read_avail(), vio.ntodo());
+  if (towrite != vio.ntodo() && vio.buffer.writer()->can_take_more()) {
+    // Prefill: what the user adds now leaves in this same activation (WR-5, WR-6).
+    const uint32_t generation = vio.generation;
+    if (!signal(Event::kWriteReady, vio) || closed_now()) return;
+    if (vio.generation != generation) return handler->reschedule(write);
+    if (!vio.enabled || vio.ntodo() <= 0) return disable(Side::kWrite);
+    signalled = true;
+    reader = vio.buffer.reader();
+    if (!reader) return disable(Side::kWrite);
+    towrite = std::min(reader->read_avail(), vio.ntodo());
+  }
+  if (towrite <= 0) return disable(Side::kWrite);
+
+  unsigned needs = 0;
+  int64_t accepted = 0;
+  ssize_t r = 1;
+  while (accepted < towrite) {
+    iovec iov[kMaxIov];
+    int64_t attempted = 0;
+    const int count = reader->iovecs(iov, kMaxIov, towrite - accepted, &attempted);
+    handler->counters.write_calls.add();
+    r = transport->write(con_, iov, count, &needs);
+    if (r <= 0) break;
+    NETVC_CHECK(reader->consume(r));
+    accepted += r;
+    vio.ndone += r;
+    if (r < attempted) break;
+  }
+  if (accepted == 0) return end_of_write(r, needs);
+
+  retries_ = 0;
+  bytes_out_ += accepted;
+  handler->counters.write_bytes.add(accepted);
+  net_activity();
+  if (r < 0) {
+    if (would_block(r) || r == -EINPROGRESS) {
+      write.triggered = false;  // known already: no need to ask again
+    } else if (!no_memory(r)) {
+      socket_error(static_cast<int>(-r));  // latched; the next activation reports it
+    }
+  }
+
+  bool emptied = false;
+  if (trap_ && reader->read_avail() == 0) {
+    trap_ = false;
+    emptied = true;
+  }
+  if (vio.ntodo() <= 0) {
+    signal_done(Event::kWriteComplete, Side::kWrite);
+    return;
+  }
+  if (!signalled || emptied) {
+    const uint32_t generation = vio.generation;
+    if (!signal(signalled ? trap_event_ : Event::kWriteReady, vio) || closed_now()) return;
+    if (vio.generation != generation) return handler->reschedule(write);  // WR-12
+  }
+  if (needs & kNeedsRead) handler->reschedule(read);
+  reader = vio.buffer.reader();
+  if (!reader || reader->read_avail() == 0) return disable(Side::kWrite);
+  handler->reschedule(write);
+}
+
+// WR-10: nothing was accepted.
+void NetVConnection::end_of_write(ssize_t r, unsigned needs) {
+  if (would_block(r) || r == -EINPROGRESS) {
+    handler->counters.write_no_room.add();
+    if (needs & kNeedsRead) not_ready(Side::kRead);
+    if (needs & kNeedsWrite) not_ready(Side::kWrite);
+    return;
+  }
+  if (out_of_memory(r, Side::kWrite)) return;
+  write.triggered = false;
+  write_failed_ = true;
+  const int error = r == 0 ? 0 : socket_error(static_cast<int>(-r));
+  if (error == 0 || error == ECONNRESET) {
+    lerrno = error;
+    signal_done(Event::kEos, Side::kWrite);
+  } else {
+    signal_error(error, Side::kWrite);
+  }
+}
+
+}  // namespace netvc

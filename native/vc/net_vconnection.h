@@ -1,0 +1,279 @@
+// vc/net_vconnection.h - public to the next layers.
+//
+// NetVConnection: the VConnection over a descriptor (Apache Traffic Server's UnixNetVConnection).
+// It lives in a slot of a process-wide pool and is named by a 64-bit versioned id; it belongs to
+// exactly one NetHandler, on whose thread everything here runs.
+//
+//   created (adopt / open) --attach--> open --do_io_close--> closed: descriptor closed, slot freed
+//                      \--connecting--/        (with unsent messages: lingers until they are out)
+//
+// Two ways to send share one ordered byte stream: the write VIO, and queue_write() for whole
+// messages. A message goes before those bytes of the VIO that the kernel has not taken yet, and is
+// never interleaved with them.
+//
+// Failure: as events with lerrno; the first socket error is latched and reported by either side
+// (B-13). Death: close_vc() on the handler's thread; the memory stays until the last pool handle.
+#pragma once
+
+#include <sched.h>
+
+#include <atomic>
+#include <memory>
+
+#include "base/versioned_pool.h"
+#include "buffer/block_chain.h"
+#include "net/connection.h"
+#include "net/net_handler.h"
+#include "vc/transport.h"
+#include "vc/vconnection.h"
+
+namespace netvc {
+
+class NetVConnection;
+
+/// Why a connect failed (CN-2, CN-7): a positive errno or one of the ENET_* codes below, and the
+/// errno behind it (0 for none).
+struct ConnectError {
+  int code;
+  int error_number;
+};
+
+/// Told once when an outgoing connection is there or has failed; before that nothing of it exists
+/// for the user (CN-7). The failed connection is released before the call.
+class ConnectHandler {
+ public:
+  virtual void on_open(NetVConnection& vc) = 0;
+  virtual void on_open_failed(ConnectError error) = 0;
+
+ protected:
+  ~ConnectHandler() = default;
+};
+
+/// Follows a connection besides its continuations. On the connection's thread.
+class VcObserver {
+ public:
+  /// Once, when the connection is closed: by its user (do_io_close), or by itself, when nobody was
+  /// armed to hear of its end (SIG-2) or its handler shut down.
+  virtual void on_vc_closed(NetVConnection& vc, bool by_itself) = 0;
+  /// The read VIO was disabled, without an event, since its buffer is full (RD-14).
+  virtual void on_buffer_full(NetVConnection&) {}
+  /// unsent() fell to the mark that notify_drained() asked for.
+  virtual void on_drained(NetVConnection&) {}
+
+ protected:
+  ~VcObserver() = default;
+};
+
+inline constexpr int ENET_THROTTLING = 20101;
+inline constexpr int ENET_CONNECT_TIMEOUT = 20102;
+inline constexpr int ENET_CONNECT_FAILED = 20103;
+
+enum class VcContext : uint8_t { kUnset, kInbound, kOutbound };
+
+using VcPool = VersionedPool<NetVConnection>;
+
+class NetVConnection final : public VConnection, public NetEvent {
+ public:
+  /// Takes a slot, and con's descriptor. Null when the pool is full, and con is untouched. The
+  /// caller attaches or releases it.
+  static NetVConnection* create(Connection&& con, VcContext context);
+  static VcPool& pool();
+
+  // --- VConnection
+  VIO* do_io_read(Continuation* c, int64_t nbytes, Ref<MIOBuffer> m) override;
+  VIO* do_io_write(Continuation* c, int64_t nbytes, IOBufferReader* r, bool owner = false) override;
+  void do_io_shutdown(Shutdown how) override;
+  void do_io_close(int lerrno = -1) override;
+  void reenable(VIO* vio) override;
+  void reenable_re(VIO* vio) override;
+  bool get_data(int id, void* data) override;
+
+  // --- messages
+  /// Queues n bytes by copy; the next write pass sends them. False when nothing more can be sent.
+  /// `counted`: add_unsent() was called for them already, on the thread that submitted them.
+  bool queue_write(const void* data, size_t n, bool counted = false);
+  /// The same by reference; takes the message's blocks.
+  bool queue_write(BlockChain& message, bool counted = false);
+  /// Sends at once, without copying, when nothing is in front; queues what the kernel did not take.
+  bool write_now(const void* data, size_t n);
+  int64_t queued_bytes() const { return out_.size(); }
+  /// Any thread: bytes of messages that were submitted and that the kernel has not taken.
+  int64_t unsent() const { return unsent_.load(std::memory_order_relaxed); }
+  void add_unsent(int64_t n) { unsent_.fetch_add(n, std::memory_order_relaxed); }
+  /// Tells the observer once, as soon as unsent() <= mark; at once when it is so already.
+  void notify_drained(int64_t mark);
+  bool can_send() const {
+    return !closed_now() && !(shut_ & kShutWrite) && !write_failed_ && !shut_after_flush_;
+  }
+
+  // --- attaching
+  /// Registers with h, whose thread this is; 0 or an errno value, then the VC is still the
+  /// caller's.
+  int attach(NetHandler& h);
+  /// After attach, for an outgoing connection: connect(2); 0 or -errno.
+  int issue_connect(const NetVCOptions& options) { return con_.connect(options); }
+  /// An adopted descriptor that could not be used stays the caller's (CN-8).
+  void give_back_descriptor() { con_.release(); }
+  /// After attach: waits for the connect to end, at most timeout (0: no limit); tells handler.
+  void wait_connected(ConnectHandler* handler, Nanos timeout);
+  /// Gives up an unfinished connect without telling anybody.
+  void cancel_connect();
+  /// Frees a VC that was never attached, or that nobody was told about: no events.
+  void release();
+  /// Leaves this handler for `to`, keeping id and descriptor; done(vc) runs on to's thread when it
+  /// is attached there, or with null if that failed. Both VIOs must be unarmed (MG-2).
+  template <class F>
+  void move_to(NetHandler& to, F done);
+
+  // --- NetEvent
+  void net_io(Direction& d) override;
+  void shut_down() override;
+  bool settle() override;
+
+  // --- what is known about it
+  VersionedId id() const { return id_; }
+  uint32_t sequence() const { return sequence_; }  // process-wide, increasing, never 0 (VC-8)
+  VcContext context() const { return context_; }
+  Nanos submit_time() const { return submit_time_; }
+  int get_socket() const { return con_.fd(); }
+  const Address& remote_addr() const { return con_.remote; }
+  /// Asked from the kernel once, then cached.
+  const Address& local_addr();
+  /// Bytes that the kernel has not seen acknowledged, -1 if unknown (VC-9).
+  int outstanding() const;
+  int apply_options(const NetVCOptions& options) { return con_.apply_options(options); }
+  int set_tcp_init_cwnd(int) {
+    return -1;
+  }  // TCP_INIT_CWND does not exist in Linux headers (VC-10)
+  int set_tcp_congestion_control(const char* name);
+  /// One-shot: `event` when the write buffer was emptied and nothing else is told (WR-11); false
+  /// cancels.
+  void trap_write_buffer_empty(bool on, Event event = Event::kWriteReady) {
+    trap_ = on;
+    trap_event_ = event;
+  }
+  bool closed_now() const { return closed_.load(std::memory_order_relaxed) != 0; }
+  int recursion() const { return recursion_; }
+  bool connecting() const { return connect_ != nullptr; }
+  unsigned shut_sides() const { return shut_; }
+  int latched_error() const { return latched_errno_; }
+  Nanos last_activity() const { return last_activity_; }
+  int64_t bytes_in() const { return bytes_in_; }
+  int64_t bytes_out() const { return bytes_out_; }
+  /// Any thread: where commands for this connection go right now.
+  NetHandler* home() const { return home_.load(std::memory_order_acquire); }
+  /// On h's thread: attached here. A command that was on its way when the connection left and came
+  /// back can be in front of its arrival.
+  bool is_at(const NetHandler& h) const { return home() == &h && open_link.linked; }
+  std::atomic<uint32_t> remote_enables{0};  // see vc/remote.h
+  uint32_t batch_messages = 0;              // see binding/write_batch.cc
+
+  VIO read_vio;
+  VIO write_vio;
+  VcObserver* observer = nullptr;
+  Transport* transport = &Transport::plain();
+  bool is_internal_request = false;  // carried (VC-12)
+  bool is_transparent = false;
+  uint32_t attributes = 0;
+
+  static constexpr unsigned kShutRead = 1, kShutWrite = 2;
+  static constexpr Nanos kLingerLimit = 10 * kSecond;  // unsent messages after do_io_close
+
+ private:
+  friend class VersionedPool<NetVConnection>;
+  struct PendingConnect;
+  enum class Sent { kAll, kBlocked, kFailed };
+
+  NetVConnection(VersionedId id, Connection con, VcContext context);
+  ~NetVConnection();
+
+  VIO* arm(VIO& vio, Op op, Continuation* c, int64_t nbytes, bool has_buffer);
+  VIO& vio_of(Side s) { return s == Side::kRead ? read_vio : write_vio; }
+  bool is_shut(Side s) const { return (shut_ & (s == Side::kRead ? kShutRead : kShutWrite)) != 0; }
+  void update_interest(Side s);
+  void disable(Side s);
+  void close_vc();
+  void finish_close();
+  void retry_later(Nanos delay);
+  static void on_timer(void* vc);
+
+  // net_io.cc
+  void read_from_net();
+  int64_t fill_from_net(MIOBuffer& buf, int64_t toread);
+  void end_of_read(ssize_t r);
+  void write_to_net();
+  void write_vio_to_net();
+  void end_of_write(ssize_t r, unsigned needs);
+  Sent send_queued();
+  void fail_queue(int error);
+  bool sent(int64_t n);
+  bool stalled(VIO& vio, Side s);
+  bool signal(Event e, VIO& vio);
+  bool signal_done(Event e, Side s);
+  bool signal_error(int error, Side s);
+  void not_ready(Side s);
+  bool out_of_memory(ssize_t r, Side s);
+  int socket_error(int fallback);
+  void net_activity() { last_activity_ = handler->now(); }
+
+  // connecting.cc
+  void connect_progress();
+  void end_connect(ConnectError error);
+  static void on_connect_deadline(void* vc);
+
+  const VersionedId id_;
+  const uint32_t sequence_;
+  Connection con_;
+  std::unique_ptr<Address> local_;
+  std::unique_ptr<PendingConnect> connect_;
+  std::unique_ptr<Timer> timer_;  // retry after ENOBUFS, or the end of lingering; made when needed
+  BlockChain out_;
+  // A count that orders nothing; added before a message is submitted (B-65).
+  std::atomic<int64_t> unsent_{0};
+  int64_t drain_mark_ = -1;  // >= 0: notify_drained() waits
+  Nanos submit_time_;
+  Nanos last_activity_ = 0;
+  Nanos linger_until_ = 0;
+  int64_t bytes_in_ = 0;
+  int64_t bytes_out_ = 0;
+  // 0 open, 1 closed, -1 aborted. Stored on the handler's thread (release); other threads may look.
+  std::atomic<int> closed_{0};
+  std::atomic<NetHandler*> home_{nullptr};  // release on attach, acquire in home()
+  int recursion_ = 0;
+  int latched_errno_ = 0;
+  ssize_t pending_read_ = 1;  // <= 0: how the next read activation ends, seen after bytes (B-12)
+  uint8_t shut_ = 0;
+  uint8_t retries_ = 0;
+  VcContext context_;
+  Event trap_event_ = Event::kWriteReady;
+  bool trap_ = false;
+  bool lingering_ = false;
+  bool shut_after_flush_ = false;
+  bool write_failed_ = false;
+  bool read_ended_ = false;  // EOS or ERROR was told: a new arming hears it again
+  bool gone_ = false;        // ended without do_io_close
+};
+
+template <class F>
+void NetVConnection::move_to(NetHandler& to, F done) {
+  if (&to == handler) return done(this);
+  NETVC_ASSERT(recursion_ == 0);
+  if (timer_) handler->timers.cancel(*timer_);
+  pool().set_owner(id_, nullptr);
+  handler->detach(*this, con_.fd());
+  handler = &to;
+  read.triggered = write.triggered = true;  // edges seen by the old poller are lost (MG-2)
+  to.post([this, done](NetHandler& h) mutable {
+    while (home() != &h)
+      ::sched_yield();  // the old thread is about to store it
+    if (attach(h) != 0) {
+      release();
+      return done(nullptr);
+    }
+    done(this);
+  });
+  // Behind the task, so that no command sent to the new home from here on is in front of it.
+  home_.store(&to, std::memory_order_release);
+}
+
+}  // namespace netvc

@@ -1,0 +1,177 @@
+#include "vc/tunnel.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "vc/remote.h"
+
+namespace netvc {
+
+// Every step can find that a connection has gone or moved meanwhile, so each looks again.
+void Tunnel::join(Ref<Tunnel> t, VersionedId a, VersionedId b) {
+  VcPool::Handle vb = NetVConnection::pool().address(b);
+  NetHandler* home = vb ? vb->home() : nullptr;
+  if (!home) return fail(std::move(t), a, b);
+  home->post([t = std::move(t), a, b](NetHandler& here) { take_off(t, a, b, here); });
+}
+
+// On b's thread, since only there it can be taken off.
+void Tunnel::take_off(Ref<Tunnel> t, VersionedId a, VersionedId b, NetHandler& here) {
+  VcPool::Handle va = NetVConnection::pool().address(a);
+  VcPool::Handle vb = NetVConnection::pool().address(b);
+  NetHandler* to = va ? va->home() : nullptr;
+  if (!to || !vb) return fail(std::move(t), a, b);
+  if (!vb->is_at(here)) return join(std::move(t), a, b);
+  if (vb->closed_now()) return fail(std::move(t), a, b);
+  t->take_over(1, *vb);
+  vb->move_to(*to, [t = std::move(t), a, b](NetVConnection*) { bring_together(t, a, b); });
+}
+
+// On b's thread, which is now the one that a was on.
+void Tunnel::bring_together(Ref<Tunnel> t, VersionedId a, VersionedId b) {
+  VcPool::Handle va = NetVConnection::pool().address(a);
+  VcPool::Handle vb = NetVConnection::pool().address(b);
+  if (!va || !vb) return fail(std::move(t), a, b);
+  if (!vb->home() || !va->is_at(*vb->home())) return join(std::move(t), a, b);
+  if (va->closed_now() || vb->closed_now()) return fail(std::move(t), a, b);
+  t->start(std::move(va), std::move(vb));
+}
+
+// What is left of the two is closed on its own thread.
+void Tunnel::fail(Ref<Tunnel> t, VersionedId a, VersionedId b) {
+  remote::close(a);
+  remote::close(b);
+  t->end({TunnelEnd::kFailed, 0, 0});
+}
+
+// Ends the operations of a connection, on its thread. What its read operation has brought and
+// nobody has taken is the beginning of the tunnel's stream.
+void Tunnel::take_over(int source, NetVConnection& vc) {
+  Leg& leg = legs_[source];
+  if (leg.buf) return;  // done before vc was moved
+  leg.buf = MIOBuffer::create_empty(options_.size_index, options_.water_mark);
+  leg.reader = leg.buf->alloc_reader();
+  MIOBuffer* m = vc.read_vio.op == Op::kRead ? vc.read_vio.buffer.writer() : nullptr;
+  if (IOBufferReader* r = m ? m->most_advanced_reader() : nullptr) {
+    leg.buf->write(r);
+    r->reset();
+  }
+  vc.do_io_read(nullptr, 0, nullptr);
+  vc.do_io_write(nullptr, 0, nullptr);
+}
+
+void Tunnel::start(VcPool::Handle a, VcPool::Handle b) {
+  self_ = Ref<Tunnel>(this);
+  legs_[0].vc = std::move(a);
+  legs_[1].vc = std::move(b);
+  for (int source : {0, 1}) {
+    take_over(source, *legs_[source].vc);
+    legs_[source].vc->observer = this;
+  }
+  for (int source : {0, 1}) {
+    Leg& leg = legs_[source];
+    NetVConnection& to = *legs_[1 - source].vc;
+    if (!to.can_send() || (leg.vc->shut_sides() & NetVConnection::kShutRead)) {
+      // Shut by the user before: this direction has ended already.
+      leg.vc->do_io_shutdown(Shutdown::kRead);
+      to.do_io_shutdown(Shutdown::kWrite);
+      leg.done = true;
+      continue;
+    }
+    to.do_io_write(this, VIO::kUnlimited, leg.reader);
+    leg.vc->do_io_read(this, VIO::kUnlimited, leg.buf);
+  }
+  if (legs_[0].done && legs_[1].done) end(outcome_);
+}
+
+int Tunnel::handle_event(Event event, VIO* vio) {
+  Ref<Tunnel> guard(this);  // end() drops self_
+  if (ended_) return 0;
+  const int at = leg_of(vio->vc_server);
+  if (vio->op == Op::kRead) {
+    on_read(event, at);
+  } else {
+    on_write(event, 1 - at, *vio);
+  }
+  return 0;
+}
+
+void Tunnel::on_read(Event event, int source) {
+  Leg& leg = legs_[source];
+  NetVConnection& to = *legs_[1 - source].vc;
+  switch (event) {
+    case Event::kReadReady:
+      to.reenable(&to.write_vio);
+      return;
+    case Event::kEos:
+      if (leg.vc->lerrno == ECONNRESET) return end({TunnelEnd::kError, ECONNRESET, source});
+      // The rest of the buffer, then the end.
+      to.write_vio.done();
+      if (to.write_vio.ntodo() <= 0) return direction_done(source);
+      to.reenable(&to.write_vio);
+      return;
+    default:
+      return end({TunnelEnd::kError, leg.vc->lerrno, source});
+  }
+}
+
+void Tunnel::on_write(Event event, int source, VIO& vio) {
+  Leg& leg = legs_[source];
+  NetVConnection& to = *legs_[1 - source].vc;
+  leg.moved.add(vio.ndone - leg.moved.get());
+  switch (event) {
+    case Event::kWriteReady:
+      // Told again when the buffer has run empty, so that a source that was full is read again.
+      to.trap_write_buffer_empty(true);
+      if (leg.reader->read_avail() == 0 && !leg.vc->read.triggered) leg.buf->release_if_drained();
+      if (leg.vc->read_vio.op == Op::kRead && leg.buf->has_room())
+        leg.vc->reenable(&leg.vc->read_vio);
+      return;
+    case Event::kWriteComplete:
+      return direction_done(source);
+    default:
+      // The destination takes no more. What it still sends is delivered: the other direction ends
+      // by its own EOS or error.
+      if (to.lerrno != 0 && to.lerrno != EPIPE && to.lerrno != ECONNRESET) {
+        return end({TunnelEnd::kError, to.lerrno, 1 - source});
+      }
+      outcome_ = {TunnelEnd::kError, to.lerrno ? to.lerrno : ECONNRESET, 1 - source};
+      leg.vc->do_io_shutdown(Shutdown::kRead);
+      leg.reader->reset();  // for nobody any more
+      leg.buf->release_if_drained();
+      leg.done = true;
+      if (legs_[1 - source].done) end(outcome_);
+      return;
+  }
+}
+
+void Tunnel::direction_done(int source) {
+  NetVConnection& to = *legs_[1 - source].vc;
+  legs_[source].moved.add(to.write_vio.ndone - legs_[source].moved.get());
+  legs_[source].done = true;
+  legs_[source].buf->release_if_drained();
+  if (legs_[1 - source].done) return end(outcome_);
+  to.do_io_shutdown(Shutdown::kWrite);
+}
+
+void Tunnel::on_vc_closed(NetVConnection& vc, bool) {
+  end({TunnelEnd::kClosed, vc.lerrno, leg_of(&vc)});
+}
+
+void Tunnel::end(TunnelResult result) {
+  if (std::exchange(ended_, true)) return;
+  Ref<Tunnel> keep = std::move(self_);
+  for (Leg& leg : legs_) {
+    if (!leg.vc) continue;
+    leg.vc->observer = nullptr;
+    leg.vc->do_io_close();
+  }
+  for (Leg& leg : legs_) {
+    leg.vc = {};
+    leg.reader = nullptr;
+    leg.buf.reset();
+  }
+  if (listener_) listener_->on_tunnel_end(*this, result);
+}
+
+}  // namespace netvc

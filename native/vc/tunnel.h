@@ -1,0 +1,102 @@
+// vc/tunnel.h - public to the next layers.
+//
+// Tunnel: two connections of one net thread joined in both directions, without anybody else per
+// byte. Each direction is one bounded buffer: the source stops being read while it is full.
+// Half-close is kept: the end of one direction, after its last byte, shuts the writing side of the
+// other connection, and the opposite direction goes on.
+//
+//        read VIO            write VIO
+//   a ------------> [buffer] ------------> b
+//     <------------ [buffer] <------------
+//
+// Ends when both directions have ended, or a socket error, or one connection was closed by its
+// user; then both are closed and the listener is told once, on the net thread.
+// Messages that were queued on a connection before (queue_write) leave before the tunnel's bytes.
+// A read operation under way is ended, and what it has brought and its reader (with several, the
+// most advanced one) has not consumed comes next: bytes that somebody has looked at are not lost.
+//
+// Owner: reference counted; lives at least until it has ended. Threads: start() and everything else
+// on the connections' thread; bytes() from any.
+#pragma once
+
+#include "base/counter.h"
+#include "vc/net_vconnection.h"
+
+namespace netvc {
+
+enum class TunnelEnd : uint8_t {
+  kEos = 1,     // both directions came to their end
+  kError = 2,   // error_number and side say which
+  kClosed = 3,  // a connection was closed by its user, or its reactor
+  kFailed = 4,  // could not start: a connection was gone
+};
+
+struct TunnelResult {
+  TunnelEnd end = TunnelEnd::kEos;
+  int error_number = 0;
+  int side = 0;  // 0: a, 1: b; where the error or the close was met
+};
+
+class Tunnel;
+
+class TunnelListener {
+ public:
+  virtual void on_tunnel_end(Tunnel& t, const TunnelResult& result) = 0;
+
+ protected:
+  ~TunnelListener() = default;
+};
+
+struct TunnelOptions {
+  int size_index = kIndex64K;
+  int64_t water_mark = int64_t{64} << 10;  // bytes unread per direction before reading stops
+};
+
+class Tunnel final : public RefCounted<Tunnel>, private Continuation, private VcObserver {
+ public:
+  Tunnel(TunnelListener* listener, const TunnelOptions& options)
+      : listener_(listener), options_(options) {}
+  ~Tunnel() override = default;
+
+  /// Any thread: joins a and b on a's thread, moving b there first if it lives elsewhere.
+  static void join(Ref<Tunnel> t, VersionedId a, VersionedId b);
+  /// Both on this thread, attached. Nobody else may use the reader of a read operation any more.
+  void start(VcPool::Handle a, VcPool::Handle b);
+  /// Ends it now: both connections are closed, unsent bytes are dropped.
+  void close() { end({TunnelEnd::kClosed, 0, 0}); }
+
+  /// Any thread: bytes that have left towards the other side; direction 0 is a to b.
+  int64_t bytes(int direction) const { return legs_[direction].moved.get(); }
+  bool ended() const { return ended_; }
+
+ private:
+  // Everything about one source: its connection, what was read from it, how far it got.
+  struct Leg {
+    VcPool::Handle vc;
+    Ref<MIOBuffer> buf;
+    IOBufferReader* reader = nullptr;
+    Counter moved;
+    bool done = false;  // source at its end, and its bytes delivered or undeliverable
+  };
+
+  static void take_off(Ref<Tunnel> t, VersionedId a, VersionedId b, NetHandler& here);
+  static void bring_together(Ref<Tunnel> t, VersionedId a, VersionedId b);
+  static void fail(Ref<Tunnel> t, VersionedId a, VersionedId b);
+  void take_over(int source, NetVConnection& vc);
+  int handle_event(Event event, VIO* vio) override;
+  void on_vc_closed(NetVConnection& vc, bool by_itself) override;
+  int leg_of(const VConnection* vc) const { return vc == legs_[0].vc.get() ? 0 : 1; }
+  void on_read(Event event, int source);
+  void on_write(Event event, int source, VIO& vio);
+  void direction_done(int source);
+  void end(TunnelResult result);
+
+  TunnelListener* listener_;
+  TunnelOptions options_;
+  Leg legs_[2];
+  Ref<Tunnel> self_;      // until ended
+  TunnelResult outcome_;  // how it ends when both directions have
+  bool ended_ = false;
+};
+
+}  // namespace netvc

@@ -1,0 +1,110 @@
+import { MIOBuffer, VCEvent, type VConnection } from 'netvc'
+import { describe, expect, test } from 'vitest'
+import { transports } from '../support/addresses.js'
+import { onBothEngines } from '../support/engines.js'
+import { useWorld, type World } from '../support/fixture.js'
+import { pattern, PatternChecker } from '../support/pattern.js'
+import { Recorder } from '../support/recorder.js'
+
+/** One side of a scenario of Apache Traffic Server's NetVCTest; see PV-31. */
+interface Side {
+  send: number
+  nbytesWrite: number
+  read: number
+  nbytesRead: number
+  chunk: number
+  readEnd: RegExp
+  writeEnd: RegExp
+}
+
+const complete = { readEnd: /^READ_COMPLETE$/, writeEnd: /^WRITE_COMPLETE$/ }
+const any = /./
+const side = (
+  [send, nbytesWrite, read, nbytesRead, chunk]: [number, number, number, number, number],
+  ends: { readEnd?: RegExp; writeEnd?: RegExp } = {},
+): Side => ({ send, nbytesWrite, read, nbytesRead, chunk, ...complete, ...ends })
+
+const scenarios: Record<string, [active: Side, passive: Side]> = {
+  basic: [side([2000, 2000, 2000, 2000, 50]), side([2000, 2000, 2000, 2000, 50])],
+  basic2: [side([10001, 10001, 5001, 5001, 1024]), side([5001, 5001, 10001, 10001, 1024])],
+  large: [side([1e6, 1e6, 5e5, 5e5, 8192]), side([5e5, 5e5, 1e6, 1e6, 8192])],
+  larget: [side([1e6, 1e6, 5e5, 5e5, 40000]), side([5e5, 5e5, 1e6, 1e6, 40000])],
+  eos: [side([4000, 4000, 10, 10, 8192]), side([10, 10, 6000, 6000, 8192], { readEnd: /^EOS$/ })],
+  // A socket takes 4000 bytes before the peer is known to be gone: COMPLETE is right, too.
+  werr: [side([4000, 4000, 10, 10, 129], { writeEnd: any }), side([10, 10, 10, 10, 129])],
+  smallt: [side([400, 400, 500, 500, 1]), side([500, 500, 400, 400, 1])],
+  overflow: [
+    side([1e6, 1e6, 50, 50, 1], { writeEnd: any }),
+    side([50, 50, 0, 35000, 1024], { readEnd: any }),
+  ],
+}
+
+/** Plays one side to the end of both its operations; resolves with their last events. */
+async function play(world: World, vc: VConnection, s: Side): Promise<[string, string]> {
+  const readBuffer = new MIOBuffer({ blockSize: 32768 })
+  const writeBuffer = new MIOBuffer({ blockSize: 32768 })
+  world.buffers.push(readBuffer, writeBuffer)
+  const incoming = readBuffer.allocReader()
+  const outgoing = writeBuffer.allocReader()
+  const stream = new PatternChecker()
+  let filled = 0
+  let open = 2
+  const finished = (how: 'read' | 'write') => {
+    if (vc.closed) return
+    if (--open === 0) vc.doIoClose()
+    else vc.doIoShutdown(how)
+  }
+  const reading = new Recorder((event, vio) => {
+    const n = Math.min(incoming.readAvail, Math.max(0, s.read - stream.count))
+    if (n > 0) stream.take(incoming.read(n))
+    if (event === VCEvent.READ_READY) vio.reenable()
+    else finished('read')
+  })
+  const writing = new Recorder((event, vio) => {
+    if (event !== VCEvent.WRITE_READY) return finished('write')
+    const n = Math.min(s.chunk, s.send - filled)
+    if (n > 0) writeBuffer.write(pattern(n, filled))
+    filled += n
+    vio.reenable()
+  })
+  vc.doIoRead(reading.handler, s.nbytesRead, readBuffer)
+  vc.doIoWrite(writing.handler, s.nbytesWrite, outgoing)
+  // A side that ends while its other operation can never end is closed by its peer's end.
+  return Promise.all([reading.end(), writing.end()])
+}
+
+describe('PV-31 conformance table (INV-21)', () => {
+  onBothEngines((threads) => {
+    const box = useWorld(threads)
+    for (const [transport, address] of Object.entries(transports)) {
+      test.each(Object.keys(scenarios))(`${transport}: %s`, async (name) => {
+        const { world } = box
+        const [a, p] = scenarios[name]
+        const [client, server] = await world.pair(address())
+        const active = play(world, client, a)
+        const passive = play(world, server, p)
+        if (name === 'overflow') {
+          // The passive side reads nothing on: the active one ends when it has its 50 bytes.
+          const first = await Promise.race([active, passive, sawRead(client)])
+          expect(first).toBeDefined()
+          return
+        }
+        const [[activeRead, activeWrite], [passiveRead, passiveWrite]] = await Promise.all([
+          active,
+          passive,
+        ])
+        expect(activeRead).toMatch(a.readEnd)
+        expect(activeWrite).toMatch(a.writeEnd)
+        expect(passiveRead).toMatch(p.readEnd)
+        expect(passiveWrite).toMatch(p.writeEnd)
+      })
+    }
+  })
+})
+
+async function sawRead(vc: VConnection): Promise<string> {
+  while (!vc.closed && vc.inspect()?.read.nbytes !== 0) {
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  return 'READ_COMPLETE'
+}

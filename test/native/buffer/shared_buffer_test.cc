@@ -1,0 +1,156 @@
+// A buffer between threads. What one thread can see of it is in the other files; here is what only
+// several can break. Meant for ThreadSanitizer too.
+#include <doctest/doctest.h>
+#include <sched.h>
+
+#include <atomic>
+#include <thread>
+
+#include "buffer/mio_buffer.h"
+#include "support/buffer_helpers.h"
+#include "support/counting.h"
+#include "support/random.h"
+#include "support/spsc.h"
+
+using namespace netvc;
+using namespace netvc::test;
+
+namespace {
+
+void check(const SpscOptions& options) {
+  BlockCount count;
+  CAPTURE(options.seed);
+  SpscResult result;
+  run_spsc(options, result);
+  CHECK(result.wrong.load() == 0);
+  CHECK(result.negative.load() == 0);
+  if (!options.deallocs) CHECK(result.rests.load() > 0);
+}
+
+}  // namespace
+
+TEST_CASE("INV-4 shared: one writer, one reader, rest at random moments") {
+  const uint64_t seed = take_seed("shared one reader");
+  check({.seed = seed, .readers = 1, .size_index = 0, .water_mark = 0, .bytes = 4'000'000});
+  check({.seed = seed + 1, .readers = 1, .size_index = 2, .water_mark = 3000, .bytes = 4'000'000});
+}
+
+TEST_CASE("INV-4 shared: one writer, three readers on three threads") {
+  const uint64_t seed = take_seed("shared three readers");
+  check({.seed = seed, .readers = 3, .size_index = 0, .water_mark = 0, .bytes = 2'000'000});
+  check({.seed = seed + 1, .readers = 3, .size_index = 1, .water_mark = 1000, .bytes = 2'000'000});
+}
+
+TEST_CASE("INV-4 shared: blocks of one byte") {
+  const uint64_t seed = take_seed("shared one byte");
+  check({.seed = seed, .readers = 1, .size_index = -1, .water_mark = 0, .bytes = 100'000});
+  check({.seed = seed + 1, .readers = 1, .size_index = -1, .water_mark = 9, .bytes = 100'000});
+}
+
+TEST_CASE("INV-4 shared: readers leave on their own threads while the writer works") {
+  const uint64_t seed = take_seed("shared deallocs");
+  for (uint64_t i = 0; i < 60; ++i) {
+    check(
+        {.seed = seed + 10 * i, .readers = 2, .water_mark = 200, .bytes = 4'000, .deallocs = true});
+  }
+}
+
+TEST_CASE("BUF-3 shared: a drained reader leaves while the writer begins a chain or rests") {
+  BlockCount count;
+  // The narrow moment: both sides may change the position of a reader with nothing unread.
+  std::atomic<IOBufferReader*> leaving{nullptr};
+  std::atomic<bool> done{false};
+  std::thread reader([&] {
+    for (int turn = 0; !done.load(); ++turn) {
+      IOBufferReader* r = leaving.load();
+      if (!r) continue;
+      for (int i = turn % 4; i >= 0; --i)
+        r->reset();
+      r->mbuf()->dealloc_reader(r);
+      leaving.store(nullptr);
+    }
+  });
+  for (int i = 0; i < 20'000; ++i) {
+    Ref<MIOBuffer> m = MIOBuffer::create_empty(0);
+    m->set_shared();
+    leaving.store(m->alloc_reader());
+    while (leaving.load()) {
+      put(*m, "x");
+      m->release_if_drained();
+    }
+  }
+  done.store(true);
+  reader.join();
+}
+
+TEST_CASE("BUF-3 shared: a reader's place is given again while its dealloc ends elsewhere") {
+  BlockCount count;
+  Ref<MIOBuffer> m = MIOBuffer::create_empty(0);
+  m->set_shared();
+  std::atomic<IOBufferReader*> next{nullptr};
+  std::atomic<bool> done{false};
+  std::thread reader([&] {
+    while (!done.load()) {
+      IOBufferReader* r = next.exchange(nullptr);
+      if (!r) continue;
+      r->reset();
+      m->dealloc_reader(r);
+    }
+  });
+  for (int i = 0; i < 20'000; ++i) {
+    IOBufferReader* r = m->alloc_reader();
+    REQUIRE(r != nullptr);
+    put(*m, "x");
+    next.store(r);
+    while (MIOBuffer::is_active(*r))
+      ::sched_yield();
+  }
+  done.store(true);
+  reader.join();
+  CHECK(m->reader_count() == 0);
+}
+
+TEST_CASE("BUF-8 shared: the water mark may be moved by any thread") {
+  BlockCount count;
+  Ref<MIOBuffer> m = MIOBuffer::create(0);
+  m->set_shared();
+  IOBufferReader* r = m->alloc_reader();
+  std::thread other([&] {
+    for (int i = 0; i < 1000; ++i) {
+      (void)r->high_water();
+      (void)m->can_take_more();
+      m->water_mark = i;
+    }
+  });
+  for (int i = 0; i < 1000; ++i) {
+    m->write_avail();
+    m->water_mark = i;
+  }
+  other.join();
+}
+
+TEST_CASE("BUF-4 shared: read_avail on a third thread is never negative") {
+  BlockCount count;
+  Ref<MIOBuffer> m = MIOBuffer::create(kIndexLarge);
+  m->set_shared();
+  IOBufferReader* r = m->alloc_reader();
+  std::atomic<bool> done{false};
+  std::atomic<int> negative{0};
+  std::thread reader([&] {
+    while (!done.load(std::memory_order_relaxed))
+      r->reset();
+  });
+  std::thread watcher([&] {
+    while (!done.load(std::memory_order_relaxed)) {
+      if (r->read_avail() < 0) ++negative;
+    }
+  });
+  for (int i = 0; i < 300'000; ++i) {
+    put(*m, "0123456789");
+    if (i % 64 == 0) ::sched_yield();
+  }
+  done.store(true);
+  reader.join();
+  watcher.join();
+  CHECK(negative.load() == 0);
+}

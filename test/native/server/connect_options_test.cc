@@ -1,0 +1,219 @@
+// NetVCOptions of outgoing connections: binding, socket options, fast open.
+#include <netinet/ip.h>
+
+#include <fstream>
+
+#include <doctest/doctest.h>
+
+#include "support/accept_log.h"
+#include "support/buf.h"
+#include "support/event_recorder.h"
+#include "support/fault_injector.h"
+#include "support/leak_check.h"
+
+namespace netvc::test {
+
+namespace {
+
+struct Fixture {
+  LeakCheck leaks;
+  Loop loop;
+  Server server{loop};
+  ~Fixture() { Acceptor::cancel(server.acceptor); }
+
+  // Connects with options; the errno of a failure, or 0 and the connection in `log`.
+  int dial_with(const NetVCOptions& o) {
+    log = ConnectLog();
+    connect_s(loop.h, server.address(), o, &log, kSecond);
+    REQUIRE(loop.until([&] { return log.told(); }));
+    return log.opened ? 0 : log.error.error_number;
+  }
+  Address ip(const char* text) {
+    Address a;
+    REQUIRE(Address::from_ip(text, 0, &a));
+    return a;
+  }
+  uint16_t free_port() {
+    Ref<ListenSocket> s;
+    REQUIRE_EQ(ListenSocket::open(loopback(Family::kTcp4), {}, &s), 0);
+    return s->address().port();
+  }
+
+  ConnectLog log;
+};
+
+int fast_open_allowed() {
+  int value = 0;
+  std::ifstream("/proc/sys/net/ipv4/tcp_fastopen") >> value;
+  return value;
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "CN-3 F-085: reset() is TCP defaults: no delay, nothing else") {
+  NetVCOptions o;
+  o.sock_flags = 15;
+  o.local_port = 9;
+  o.packet_tos = 3;
+  o.congestion_control = "reno";
+  o.reset();
+  CHECK_EQ(o.sock_flags, NetVCOptions::kNoDelay);
+  CHECK_EQ(o.local_port, 0);
+  CHECK_EQ(o.packet_tos, 0);
+  CHECK_EQ(o.congestion_control, "");
+  CHECK(o.addr_binding == AddrBinding::kAny);
+}
+
+TEST_CASE_FIXTURE(Fixture, "CN-3 F-085: socket options are set before on_open") {
+  NetVCOptions o;
+  o.sock_flags = NetVCOptions::kKeepAlive | NetVCOptions::kLingerOn;
+  o.recv_buffer_size = 40'000;
+  o.send_buffer_size = 50'000;
+  o.packet_tos = 0x10;
+  o.congestion_control = "reno";
+  REQUIRE_EQ(dial_with(o), 0);
+  const int fd = log.vc()->get_socket();
+  CHECK_EQ(int_option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
+  CHECK_EQ(int_option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+  CHECK_EQ(int_option(fd, SOL_SOCKET, SO_RCVBUF), 80'000);
+  CHECK_EQ(int_option(fd, SOL_SOCKET, SO_SNDBUF), 100'000);
+  CHECK_EQ(int_option(fd, IPPROTO_IP, IP_TOS), 0x10);
+  linger l{};
+  socklen_t len = sizeof l;
+  ::getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len);
+  CHECK_EQ(l.l_onoff, 1);
+  CHECK_EQ(l.l_linger, 0);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "CN-3: the mark, where the process may set it; else the failure is told") {
+  NetVCOptions o;
+  o.packet_mark = 7;
+  const int error = dial_with(o);
+  if (error == 0) {
+    CHECK_EQ(int_option(log.vc()->get_socket(), SOL_SOCKET, SO_MARK), 7);
+  } else {
+    CHECK_EQ(error, EPERM);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "CN-3: an unknown congestion control is a failure, told with its errno") {
+  NetVCOptions o;
+  o.congestion_control = "no-such-thing";
+  CHECK_EQ(dial_with(o), ENOENT);
+  CHECK_EQ(leaks.connections(), 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "CN-4 F-084: ANY_ADDR binds only for a local port") {
+  NetVCOptions o;
+  REQUIRE_EQ(dial_with(o), 0);
+  o.local_port = free_port();
+  REQUIRE_EQ(dial_with(o), 0);
+  CHECK_EQ(log.vc()->local_addr().port(), o.local_port);
+}
+
+TEST_CASE_FIXTURE(Fixture, "CN-4: INTF_ADDR binds to the address, with and without a port") {
+  NetVCOptions o;
+  o.addr_binding = AddrBinding::kIntf;
+  o.local_ip = ip("127.0.0.5");
+  REQUIRE_EQ(dial_with(o), 0);
+  CHECK_EQ(log.vc()->local_addr().host(), "127.0.0.5");
+  o.local_port = free_port();
+  REQUIRE_EQ(dial_with(o), 0);
+  CHECK_EQ(log.vc()->local_addr().url(), "tcp://127.0.0.5:" + std::to_string(o.local_port));
+}
+
+TEST_CASE_FIXTURE(Fixture, "CN-4: an address that is not ours, or of another family") {
+  NetVCOptions o;
+  o.addr_binding = AddrBinding::kIntf;
+  CHECK_EQ(dial_with(o), EAFNOSUPPORT);  // none given
+  o.local_ip = ip("::1");
+  CHECK_EQ(dial_with(o), EAFNOSUPPORT);
+  o.local_ip = ip("192.0.2.1");
+  CHECK_EQ(dial_with(o), EADDRNOTAVAIL);
+  CHECK_EQ(leaks.connections(), 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "CN-4: FOREIGN_ADDR binds after IP_TRANSPARENT, or tells why not") {
+  NetVCOptions o;
+  o.addr_binding = AddrBinding::kForeign;
+  o.local_ip = ip("127.0.0.6");
+  const int error = dial_with(o);
+  if (error == 0) {
+    CHECK_EQ(log.vc()->local_addr().host(), "127.0.0.6");
+    CHECK_EQ(int_option(log.vc()->get_socket(), IPPROTO_IP, IP_TRANSPARENT), 1);
+  } else {
+    CHECK_EQ(error, EPERM);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "CN-4: a local port in use is told with its errno") {
+  NetVCOptions o;
+  o.local_port = server.address().port();
+  o.addr_binding = AddrBinding::kIntf;
+  o.local_ip = ip("127.0.0.1");
+  CHECK_EQ(dial_with(o), EADDRINUSE);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "CN-9 F-086: fast open sends nothing before the first write, then both in one") {
+  if (!(fast_open_allowed() & 1)) return;  // the kernel's choice
+  NetVCOptions o;
+  o.sock_flags |= NetVCOptions::kFastOpen;
+  Recorder rec, far;
+  Buf in, out("early data"), back;
+  log.react = [&](NetVConnection& vc) {
+    Address peer;
+    CHECK_FALSE(Address::peer_of(vc.get_socket(), &peer));
+    vc.do_io_read(&rec, 4, back.m);
+  };
+  server.log.react = [&](NetVConnection& vc) { vc.do_io_read(&far, 10, in.m); };
+  connect_re(loop.h, server.address(), o, &log);
+  loop.settle();
+  CHECK_EQ(server.log.count(), 0);
+  CHECK_EQ(rec.story(), "");
+  log.vc()->do_io_write(&rec, 10, out.r);
+  REQUIRE(loop.until([&] { return far.has(Event::kReadComplete); }));
+  CHECK_EQ(in.take(), "early data");
+  CHECK_EQ(rec.endings(Side::kWrite), "WC");
+  Buf answer("back");
+  server.log.at(0)->do_io_write(&far, 4, answer.r);
+  REQUIRE(loop.until([&] { return rec.has(Event::kReadComplete); }));
+  CHECK_EQ(back.take(), "back");
+}
+
+TEST_CASE_FIXTURE(Fixture, "CN-9 CN-6: fast open to where nobody listens is ECONNREFUSED") {
+  if (!(fast_open_allowed() & 1)) return;
+  NetVCOptions o;
+  o.sock_flags |= NetVCOptions::kFastOpen;
+  Address nobody = loopback(Family::kTcp4, free_port());
+  Recorder rec;
+  Buf out("x");
+  log.react = [&](NetVConnection& vc) { vc.do_io_write(&rec, 1, out.r); };
+  connect_re(loop.h, nobody, o, &log);
+  REQUIRE(loop.until([&] { return rec.has(Event::kError); }));
+  CHECK_EQ(log.vc()->lerrno, ECONNREFUSED);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "CN-9: ENOBUFS of the first fast-open write is tried again, connect included") {
+  if (!(fast_open_allowed() & 1)) return;
+  loop.exact_lists = false;
+  Faults faults;
+  NetVCOptions o;
+  o.sock_flags |= NetVCOptions::kFastOpen;
+  Recorder rec, far;
+  Buf in, out("early data");
+  server.log.react = [&](NetVConnection& vc) { vc.do_io_read(&far, 10, in.m); };
+  log.react = [&](NetVConnection& vc) {
+    faults.script(SocketOp::kWrite, vc.get_socket(), {fail(ENOBUFS)});
+    vc.do_io_write(&rec, 10, out.r);
+  };
+  connect_re(loop.h, server.address(), o, &log);
+  REQUIRE(loop.until([&] { return rec.endings() != ""; }));
+  CHECK_EQ(rec.endings(), "WC");
+  REQUIRE(loop.until([&] { return far.has(Event::kReadComplete); }));
+}
+
+}  // namespace netvc::test

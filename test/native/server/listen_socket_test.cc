@@ -1,0 +1,214 @@
+// ListenSocket: options of listening sockets, unix socket files, adopted descriptors.
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include <doctest/doctest.h>
+
+#include "net/socket_ops.h"
+#include "support/accept_log.h"
+#include "support/leak_check.h"
+#include "support/temp_dir.h"
+
+namespace netvc::test {
+
+namespace {
+
+Address unix_at(const std::string& path) {
+  Address a;
+  REQUIRE(Address::from_unix(path, &a));
+  return a;
+}
+
+}  // namespace
+
+TEST_CASE("AC-1: close-on-exec, non-blocking, SO_REUSEADDR, and the real port after port 0") {
+  LeakCheck leaks;
+  for (Family f : {Family::kTcp4, Family::kTcp6}) {
+    Ref<ListenSocket> s;
+    REQUIRE_EQ(ListenSocket::open(loopback(f), {}, &s), 0);
+    CHECK_NE(s->address().port(), 0);
+    CHECK_EQ(::fcntl(s->fd(), F_GETFD), FD_CLOEXEC);
+    CHECK((::fcntl(s->fd(), F_GETFL) & O_NONBLOCK) != 0);
+    CHECK_EQ(int_option(s->fd(), SOL_SOCKET, SO_REUSEADDR), 1);
+    CHECK_EQ(int_option(s->fd(), SOL_SOCKET, SO_ACCEPTCONN), 1);
+    if (f == Family::kTcp6) CHECK_EQ(int_option(s->fd(), IPPROTO_IPV6, IPV6_V6ONLY), 1);
+    dial(s->address());
+  }
+}
+
+TEST_CASE("AC-1 F-078: dual stack, reuse port, defer accept, fast open, buffer sizes") {
+  LeakCheck leaks;
+  AcceptOptions o;
+  o.ipv6_only = false;
+  o.reuse_port = true;
+  o.defer_accept_s = 3;
+  o.fast_open_queue = 7;
+  o.connection.recv_buffer_size = 50'000;
+  o.connection.send_buffer_size = 60'000;
+  Address any = Address::any(AF_INET6, 0);
+  Ref<ListenSocket> s;
+  REQUIRE_EQ(ListenSocket::open(any, o, &s), 0);
+  CHECK_EQ(int_option(s->fd(), IPPROTO_IPV6, IPV6_V6ONLY), 0);
+  CHECK_EQ(int_option(s->fd(), SOL_SOCKET, SO_REUSEPORT), 1);
+  CHECK_GT(int_option(s->fd(), IPPROTO_TCP, TCP_DEFER_ACCEPT), 0);
+  CHECK_EQ(int_option(s->fd(), IPPROTO_TCP, TCP_FASTOPEN), 7);
+  CHECK_EQ(int_option(s->fd(), SOL_SOCKET, SO_RCVBUF), 100'000);  // the kernel doubles it
+  CHECK_EQ(int_option(s->fd(), SOL_SOCKET, SO_SNDBUF), 120'000);
+  dial(loopback(Family::kTcp4, s->address().port()));
+}
+
+TEST_CASE("AC-2: a port in use is EADDRINUSE, and nothing leaks") {
+  LeakCheck leaks;
+  Ref<ListenSocket> first, second;
+  REQUIRE_EQ(ListenSocket::open(loopback(Family::kTcp4), {}, &first), 0);
+  CHECK_EQ(ListenSocket::open(first->address(), {}, &second), EADDRINUSE);
+  CHECK_FALSE(second);
+}
+
+TEST_CASE("AC-2: an address of another host is refused with its errno") {
+  LeakCheck leaks;
+  Address other;
+  REQUIRE(Address::from_ip("192.0.2.1", 0, &other));
+  Ref<ListenSocket> s;
+  CHECK_EQ(ListenSocket::open(other, {}, &s), EADDRNOTAVAIL);
+}
+
+TEST_CASE("AC-2 F-075: a bound descriptor is used and owned; a failure leaves it to its owner") {
+  LeakCheck leaks;
+  const Address at = loopback(Family::kTcp4);
+  UniqueFd bound(::socket(AF_INET, SOCK_STREAM, 0));
+  REQUIRE_EQ(::bind(bound.get(), at.sa(), at.len()), 0);
+  AcceptOptions o;
+  o.fd = bound.get();
+  {
+    Ref<ListenSocket> s;
+    REQUIRE_EQ(ListenSocket::open({}, o, &s), 0);
+    CHECK_EQ(s->fd(), bound.release());
+    CHECK_NE(s->address().port(), 0);
+    dial(s->address());
+  }
+  CHECK_EQ(::fcntl(o.fd, F_GETFD), -1);
+
+  UniqueFd datagram(::socket(AF_INET, SOCK_DGRAM, 0));
+  o.fd = datagram.get();
+  Ref<ListenSocket> s;
+  CHECK_EQ(ListenSocket::open({}, o, &s), ENOTSOCK);
+  CHECK_NE(::fcntl(datagram.get(), F_GETFD), -1);
+}
+
+TEST_CASE("unix: the socket file is there while listening and gone afterwards") {
+  LeakCheck leaks;
+  TempDir dir;
+  const std::string path = dir.path("s");
+  struct stat st;
+  {
+    Ref<ListenSocket> s;
+    REQUIRE_EQ(ListenSocket::open(unix_at(path), {}, &s), 0);
+    CHECK_EQ(s->address().host(), path);
+    CHECK_EQ(::lstat(path.c_str(), &st), 0);
+    dial(s->address());
+  }
+  CHECK_EQ(::lstat(path.c_str(), &st), -1);
+}
+
+TEST_CASE("unix: a stale socket file is replaced") {
+  LeakCheck leaks;
+  TempDir dir;
+  const Address at = unix_at(dir.path("s"));
+  {
+    UniqueFd dead(::socket(AF_UNIX, SOCK_STREAM, 0));
+    REQUIRE_EQ(::bind(dead.get(), at.sa(), at.len()), 0);
+    REQUIRE_EQ(::listen(dead.get(), 1), 0);
+  }
+  Ref<ListenSocket> s;
+  REQUIRE_EQ(ListenSocket::open(at, {}, &s), 0);
+  dial(at);
+}
+
+TEST_CASE("unix: a live socket is EADDRINUSE and stays") {
+  LeakCheck leaks;
+  TempDir dir;
+  const Address at = unix_at(dir.path("s"));
+  Ref<ListenSocket> first, second;
+  REQUIRE_EQ(ListenSocket::open(at, {}, &first), 0);
+  CHECK_EQ(ListenSocket::open(at, {}, &second), EADDRINUSE);
+  dial(at);
+}
+
+TEST_CASE("unix: a live socket with a full backlog is EADDRINUSE and stays") {
+  LeakCheck leaks;
+  TempDir dir;
+  const Address at = unix_at(dir.path("s"));
+  AcceptOptions o;
+  o.backlog = 1;
+  Ref<ListenSocket> first, second;
+  REQUIRE_EQ(ListenSocket::open(at, o, &first), 0);
+  std::vector<UniqueFd> waiting;
+  for (;;) {
+    waiting.emplace_back(sock::stream_socket(AF_UNIX));
+    if (sock::connect(waiting.back().get(), at) == -EAGAIN) break;
+  }
+  CHECK_EQ(ListenSocket::open(at, {}, &second), EADDRINUSE);
+  struct stat st;
+  CHECK_EQ(::lstat(at.host().c_str(), &st), 0);
+}
+
+TEST_CASE("unix: a regular file is never deleted") {
+  LeakCheck leaks;
+  TempDir dir;
+  const std::string path = dir.path("precious");
+  std::ofstream(path) << "data";
+  Ref<ListenSocket> s;
+  CHECK_EQ(ListenSocket::open(unix_at(path), {}, &s), EADDRINUSE);
+  std::string left;
+  std::ifstream(path) >> left;
+  CHECK_EQ(left, "data");
+}
+
+TEST_CASE("unix: a file that took the place of our socket is not deleted with it") {
+  LeakCheck leaks;
+  TempDir dir;
+  const std::string path = dir.path("s");
+  {
+    Ref<ListenSocket> s;
+    REQUIRE_EQ(ListenSocket::open(unix_at(path), {}, &s), 0);
+    REQUIRE_EQ(::unlink(path.c_str()), 0);
+    std::ofstream(path) << "data";
+  }
+  std::string left;
+  std::ifstream(path) >> left;
+  CHECK_EQ(left, "data");
+}
+
+TEST_CASE("unix: the socket of a successor at the same path is not deleted with ours") {
+  LeakCheck leaks;
+  TempDir dir;
+  const Address at = unix_at(dir.path("s"));
+  Ref<ListenSocket> first, second;
+  REQUIRE_EQ(ListenSocket::open(at, {}, &first), 0);
+  REQUIRE_EQ(::unlink(at.host().c_str()), 0);
+  REQUIRE_EQ(ListenSocket::open(at, {}, &second), 0);
+  first.reset();
+  dial(at);
+}
+
+TEST_CASE("unix: an abstract name needs no file") {
+  LeakCheck leaks;
+  const Address at = unix_at("@netvc-test-" + std::to_string(::getpid()));
+  Ref<ListenSocket> s;
+  REQUIRE_EQ(ListenSocket::open(at, {}, &s), 0);
+  CHECK_EQ(s->address().host(), at.host());
+  dial(at);
+}
+
+TEST_CASE("AC-3 F-077: a buffer size that is refused is rounded up and lowered by 1024") {
+  LeakCheck leaks;
+  UniqueFd fd(sock::stream_socket(AF_INET));
+  CHECK_EQ(set_buffer_size(fd.get(), SO_RCVBUF, 10'000), 10'000);
+  CHECK_EQ(int_option(fd.get(), SOL_SOCKET, SO_RCVBUF), 20'000);
+  CHECK_EQ(set_buffer_size(fd.get(), SO_RCVBUF, 0), 0);
+  CHECK_EQ(set_buffer_size(fd.get(), 9999, 5000), 0);  // an option that takes no size at all
+}
+
+}  // namespace netvc::test

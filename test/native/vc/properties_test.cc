@@ -1,0 +1,167 @@
+// What a connection knows about itself, and options at run time.
+#include <netinet/ip.h>
+
+#include <doctest/doctest.h>
+
+#include "support/buf.h"
+#include "support/event_recorder.h"
+#include "support/leak_check.h"
+#include "support/loop.h"
+
+namespace netvc::test {
+
+namespace {
+
+int option(int fd, int level, int name) {
+  int value = -1;
+  socklen_t len = sizeof value;
+  ::getsockopt(fd, level, name, &value, &len);
+  return value;
+}
+
+}  // namespace
+
+TEST_CASE("VC-7: get_data knows the VIOs and CLOSED; anything else is refused untouched") {
+  LeakCheck leaks;
+  Loop loop;
+  VcAndPeer c(loop, Family::kTcp4);
+  VcPool::Handle held = NetVConnection::pool().address(c.id);
+  VIO* vio = nullptr;
+  CHECK(c->get_data(kDataReadVio, &vio));
+  CHECK_EQ(vio, &c->read_vio);
+  CHECK(c->get_data(kDataWriteVio, &vio));
+  CHECK_EQ(vio, &c->write_vio);
+  int closed = 7;
+  CHECK_FALSE(c->get_data(99, &closed));
+  CHECK_EQ(closed, 7);
+  CHECK(c->get_data(kDataClosed, &closed));
+  CHECK_EQ(closed, 0);
+  CHECK_FALSE(c->set_data(kDataClosed, &closed));
+  c->do_io_close();
+  CHECK(c->get_data(kDataClosed, &closed));
+  CHECK_EQ(closed, 1);
+}
+
+TEST_CASE("VC-7 CL-1: CLOSED is -1 after an abort") {
+  LeakCheck leaks;
+  Loop loop;
+  VcAndPeer c(loop, Family::kTcp4);
+  VcPool::Handle held = NetVConnection::pool().address(c.id);
+  c->do_io_close(ECONNABORTED);
+  int closed = 7;
+  CHECK(c->get_data(kDataClosed, &closed));
+  CHECK_EQ(closed, -1);
+  CHECK_EQ(c->lerrno, ECONNABORTED);
+}
+
+TEST_CASE("VC-8 F-023: addresses of both ends, v4, v6 and unix") {
+  LeakCheck leaks;
+  Loop loop;
+  for (Family f : {Family::kTcp4, Family::kTcp6, Family::kUnix}) {
+    CAPTURE(name_of(f));
+    VcAndPeer c(loop, f);
+    Address far_local, far_remote;
+    REQUIRE(Address::local_of(c.peer.fd(), &far_local));
+    REQUIRE(Address::peer_of(c.peer.fd(), &far_remote));
+    CHECK_EQ(c->remote_addr().url(), far_local.url());
+    CHECK_EQ(c->local_addr().url(), far_remote.url());
+    CHECK_EQ(c->remote_addr().port(), far_local.port());
+    CHECK_EQ(c->remote_addr().family(), far_local.family());
+    CHECK_EQ(&c->local_addr(), &c->local_addr());  // asked once
+    c->do_io_close();
+  }
+}
+
+TEST_CASE(
+    "VC-8: get_socket is the descriptor, -1 when closed; sequence numbers grow and are never 0") {
+  LeakCheck leaks;
+  Loop loop;
+  VcAndPeer a(loop, Family::kUnix), b(loop, Family::kUnix);
+  CHECK_GE(a->get_socket(), 0);
+  CHECK_NE(a->sequence(), 0);
+  CHECK_GT(b->sequence(), a->sequence());
+  CHECK_NE(a->id(), b->id());
+  CHECK_LE(a->submit_time(), monotonic_now());
+  CHECK_GT(a->submit_time(), monotonic_now() - 60 * kSecond);
+  CHECK_EQ(a->context(), VcContext::kInbound);
+  VcPool::Handle held = NetVConnection::pool().address(a.id);
+  a->do_io_close();
+  CHECK_EQ(a->get_socket(), -1);
+}
+
+TEST_CASE("VC-9: outstanding is what the peer has not acknowledged; -1 when unknown") {
+  LeakCheck leaks;
+  Loop loop;
+  VcAndPeer c(loop, Family::kTcp4);
+  CHECK_EQ(c->outstanding(), 0);
+  Recorder rec;
+  Buf out(kIndexMax);
+  out.put(std::string(2'000'000, 'x'));
+  shrink_buffers(c.peer.fd());
+  c->do_io_write(&rec, VIO::kUnlimited, out.r);
+  loop.settle();
+  CHECK_GT(c->outstanding(), 0);
+  VcPool::Handle held = NetVConnection::pool().address(c.id);
+  c->do_io_close();
+  CHECK_EQ(c->outstanding(), -1);
+}
+
+TEST_CASE("VC-10 F-025: options that can change at run time are pushed to the socket") {
+  LeakCheck leaks;
+  Loop loop;
+  VcAndPeer c(loop, Family::kTcp4);
+  const int fd = c->get_socket();
+  NetVCOptions o;
+  o.sock_flags = NetVCOptions::kKeepAlive;
+  o.packet_tos = 0x10;
+  CHECK_EQ(c->apply_options(o), 0);
+  CHECK_EQ(option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
+  CHECK_EQ(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+  CHECK_EQ(option(fd, IPPROTO_IP, IP_TOS), 0x10);
+  o.reset();
+  CHECK_EQ(c->apply_options(o), 0);
+  CHECK_EQ(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+}
+
+TEST_CASE("VC-10 F-026: congestion control by name, -1 for an unknown one; no initial window") {
+  LeakCheck leaks;
+  Loop loop;
+  VcAndPeer c(loop, Family::kTcp4);
+  CHECK_EQ(c->set_tcp_congestion_control("reno"), 0);
+  char name[16] = {};
+  socklen_t len = sizeof name;
+  ::getsockopt(c->get_socket(), IPPROTO_TCP, TCP_CONGESTION, name, &len);
+  CHECK_EQ(std::string(name), "reno");
+  CHECK_EQ(c->set_tcp_congestion_control("no-such-thing"), -1);
+  CHECK_EQ(c->set_tcp_init_cwnd(10), -1);
+}
+
+TEST_CASE("VC-10: options are no error on a unix socket") {
+  LeakCheck leaks;
+  Loop loop;
+  VcAndPeer c(loop, Family::kUnix);
+  NetVCOptions o;
+  o.sock_flags = NetVCOptions::kNoDelay | NetVCOptions::kKeepAlive;
+  o.packet_tos = 0x10;
+  o.congestion_control = "reno";
+  CHECK_EQ(c->apply_options(o), 0);
+}
+
+TEST_CASE("VC-12: flags are carried and mean nothing here") {
+  LeakCheck leaks;
+  Loop loop;
+  VcAndPeer c(loop, Family::kTcp4);
+  CHECK_FALSE(c->is_internal_request);
+  CHECK_FALSE(c->is_transparent);
+  c->is_internal_request = c->is_transparent = true;
+  c->attributes = 5;
+  Recorder rec;
+  Buf in;
+  c->do_io_read(&rec, VIO::kUnlimited, in.m);
+  c.peer.send("x");
+  loop.see(c->get_socket(), POLLIN);
+  CHECK_EQ(rec.story(), "RR");
+  CHECK_EQ(c->attributes, 5);
+}
+
+}  // namespace netvc::test

@@ -1,0 +1,25 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const dist = fileURLToPath(new URL('dist/index.js', import.meta.url))
+
+export default defineConfig({
+  // Tests use the compiled package under its own name, like users.
+  resolve: { alias: { netvc: dist } },
+  test: {
+    // Foreign programs are no place for a sanitizer's runtime.
+    include: [
+      'test/js/**/*.test.ts',
+      ...(process.env.NETVC_SANITIZE ? [] : ['test/peers/**/*.test.ts']),
+    ],
+    // A crash of the addon ends one fork, not the run. Under a sanitizer forks hide leaks and
+    // races (their exit codes are ignored), so those runs use threads.
+    pool: process.env.NETVC_SANITIZE ? 'threads' : 'forks',
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    // Tests that pass at the second try hide races.
+    retry: 0,
+    // dist/ is loaded by Node itself and not transformed: one instance, also in worker threads.
+    server: { deps: { external: [/\/dist\//] } },
+  },
+})
