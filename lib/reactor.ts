@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs'
 import { parseAddress, resolveAddress, type ParsedAddress } from './address.js'
 import { abortError, NetvcError, outOfRange, systemError, wrongType } from './errors.js'
 import { closePort, openPort, Record } from './events.js'
@@ -24,7 +25,8 @@ interface PendingConnect {
   resolve: (vc: VConnection) => void
   reject: (error: Error) => void
   address: string
-  adopts: boolean
+  /** The descriptor that its user gives away when this succeeds. */
+  adopts: number | undefined
 }
 
 const canInline = !('Bun' in globalThis) && !('Deno' in globalThis)
@@ -143,7 +145,7 @@ export class Reactor {
         reject(systemError(r, 'connect', address))
         return
       }
-      this.#connects.set(id, { resolve, reject, address, adopts: options.fd !== undefined })
+      this.#connects.set(id, { resolve, reject, address, adopts: options.fd })
       this.#updateRef()
     })
     if (!signal) return promise
@@ -159,8 +161,9 @@ export class Reactor {
   }
 
   /**
-   * Takes over an open descriptor: a socket, a pipe, anything that can be polled. It is the
-   * connection's from then on; if the promise rejects it is still the caller's, and open.
+   * Takes over an open descriptor: a socket, a pipe, anything that can be polled. When the promise
+   * resolves its number is closed, and the connection has a duplicate; if it rejects the descriptor
+   * is still the caller's, and open.
    */
   adopt(fd: number): Promise<VConnection> {
     if (typeof fd !== 'number') return Promise.reject(wrongType('fd', 'a descriptor number', fd))
@@ -206,7 +209,7 @@ export class Reactor {
 
   async #close(): Promise<void> {
     for (const [id, { reject, adopts }] of this.#connects) {
-      if (adopts) continue // whose the descriptor is, only the record that comes knows
+      if (adopts !== undefined) continue // whose the descriptor is, only the record that comes knows
       native.cancelConnect(this.handle, id)
       reject(closedError('connect'))
       this.#connects.delete(id)
@@ -296,6 +299,7 @@ export class Reactor {
       case Record.OPEN: {
         const vc = this.#newConnection(slot, version)
         const pending = this.#takeConnect(id)
+        if (pending?.adopts !== undefined) closeSync(pending.adopts) // the engine has a duplicate
         pending?.resolve(vc)
         if (!pending || this.#closing) vc.doIoClose() // aborted, or closed, meanwhile
         return

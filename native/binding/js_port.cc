@@ -1,5 +1,7 @@
 #include "binding/js_port.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace netvc {
@@ -97,6 +99,7 @@ void JsConnect::on_open(NetVConnection& vc) {
 
 void JsConnect::on_open_failed(ConnectError error) {
   port_.connect_ended(request_);
+  if (adopts_ >= 0) ::close(adopts_);
   EventRecord r;
   r.kind = kRecordOpenFailed;
   r.generation = request_;

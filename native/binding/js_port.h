@@ -91,13 +91,16 @@ class JsPort final : public Continuation, public VcObserver, public TurnEndHook 
 /// One connect request of JavaScript; deletes itself after its one callback.
 class JsConnect final : public ConnectHandler {
  public:
-  JsConnect(JsPort& port, uint32_t request) : port_(port), request_(request) {}
+  /// adopts: a descriptor of ours that connect_up() was given, or -1.
+  JsConnect(JsPort& port, uint32_t request, int adopts)
+      : port_(port), request_(request), adopts_(adopts) {}
   void on_open(NetVConnection& vc) override;
   void on_open_failed(ConnectError error) override;
 
  private:
   JsPort& port_;
   uint32_t request_;
+  int adopts_;
 };
 
 }  // namespace netvc

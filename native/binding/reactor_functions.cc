@@ -1,4 +1,6 @@
 // Functions on reactors, listeners and connects.
+#include <fcntl.h>
+
 #include <cerrno>
 
 #include "binding/functions.h"
@@ -122,7 +124,11 @@ napi_value JsConnectTo(napi_env env, napi_callback_info info) {
     options.addr_binding =
         o.flag("transparent", false) ? AddrBinding::kForeign : AddrBinding::kIntf;
   }
-  const int fd = static_cast<int>(o.number("fd", -1));
+  // A duplicate is adopted, and lib closes the original: Node keeps a list of what a worker has
+  // opened, and closes those numbers, whatever they are by then, when the worker ends.
+  const int original = static_cast<int>(o.number("fd", -1));
+  const int fd = original < 0 ? -1 : ::fcntl(original, F_DUPFD_CLOEXEC, 0);
+  if (original >= 0 && fd < 0) return js_i32(env, -errno);
   Address to;
   if (fd < 0 && !parse_address(a.i32(2), a.text(3), a.u32(4), &to)) return js_i32(env, -EINVAL);
   const Nanos timeout = o.number("timeout", 30000) * kMillisecond;
@@ -130,7 +136,7 @@ napi_value JsConnectTo(napi_env env, napi_callback_info info) {
   NetHandler& h = r->next_handler();
   JsPort& port = r->port_of(h);
   const auto start = [fd, to, options, request, timeout, &port](NetHandler& there) {
-    auto* told = new JsConnect(port, request);
+    auto* told = new JsConnect(port, request, fd);
     if (fd >= 0) return connect_up(there, fd, told);
     port.connecting(request, told, connect_s(there, to, options, told, timeout));
   };

@@ -94,6 +94,37 @@ describe('Reactor.adopt (CN-8)', () => {
       await expect(box.world.reactor.adopt(9999)).rejects.toMatchObject({ code: 'EBADF' })
     })
 
+    // Node closes at a worker's end what fs opened there and did not close.
+    test('in a worker: a number that was adopted and used again is not closed with the worker (CN-8)', async () => {
+      const file = unixPath()
+      execFileSync('mkfifo', [file])
+      const script = `
+        import { closeSync, constants, fstatSync, openSync } from 'node:fs'
+        import { Worker } from 'node:worker_threads'
+        const worker = new Worker(\`
+          import { closeSync, constants, openSync } from 'node:fs'
+          import { parentPort } from 'node:worker_threads'
+          import { Reactor } from 'netvc'
+          const reactor = new Reactor({ threads: ${String(threads)} })
+          const read = openSync('${file}', constants.O_RDONLY | constants.O_NONBLOCK)
+          const vc = await reactor.adopt(read)
+          parentPort.once('message', async () => {
+            vc.doIoClose()
+            await reactor.close()
+          })
+          parentPort.postMessage(read)
+        \`, { eval: true, type: 'module' })
+        const number = await new Promise((resolve) => worker.once('message', resolve))
+        const opened = []
+        while (!opened.includes(number)) opened.push(openSync('/dev/null'))
+        const ended = new Promise((resolve) => worker.once('exit', resolve))
+        worker.postMessage('close')
+        console.log(await ended, fstatSync(number).isCharacterDevice())
+        for (const fd of opened) closeSync(fd)`
+      const { result } = startChild(script, { threads })
+      expect(await result).toMatchObject({ ...endsWell, stdout: '0 true\n' })
+    })
+
     test('reactor.close() right after: the promise and the descriptor agree', async () => {
       const { world } = box
       for (let i = 0; i < 10; i++) {
