@@ -60,6 +60,11 @@ class VersionedPool {
       if (slot_) pool_->release(*slot_);
     }
     explicit operator bool() const { return slot_ != nullptr; }
+    /// Another handle of the same object, whatever has become of it (brpc's ReAddress, SK-3).
+    Handle again() const {
+      if (slot_) slot_->state.fetch_add(1, std::memory_order_relaxed);
+      return Handle(pool_, slot_);
+    }
     T* get() const { return slot_ ? slot_->object() : nullptr; }
     T* operator->() const { return slot_->object(); }
     T& operator*() const { return *slot_->object(); }

@@ -45,7 +45,7 @@ napi_value JsFlush(napi_env env, napi_callback_info info) {
 
 napi_value JsPortRecords(napi_env env, napi_callback_info info) {
   Args<1> a(env, info);
-  JsPort* p = a.state().port(a.u32(0));
+  RecordPort* p = a.state().port(a.u32(0));
   return p ? wrap_memory(env, p->ring.memory(), EventRing::bytes(), napi_int32_array,
                          EventRing::bytes() / 4)
            : nullptr;
@@ -90,6 +90,7 @@ NAPI_MODULE_INIT() {
   register_functions(env, exports, *state, table, std::size(table));
   register_reactor_functions(env, exports, *state);
   register_vc_functions(env, exports, *state);
+  register_message_functions(env, exports, *state);
   register_buffer_functions(env, exports, *state);
   return exports;
 }

@@ -36,6 +36,7 @@ void EnvState::on_cleanup(napi_async_cleanup_hook_handle, void* p) {
   for (uint32_t i = 0; i < s->reactors_.size(); ++i) {
     if (s->reactors_[i]) s->drop_reactor(i);
   }
+  if (s->inbox_) s->inbox_->close();
   if (s->async_) {
     uv_close(reinterpret_cast<uv_handle_t*>(s->async_), [](uv_handle_t* h) {
       auto* state = static_cast<EnvState*>(h->data);
@@ -90,8 +91,35 @@ void EnvState::on_async() {
   if (closing_) return;
   wake_sent_.store(false, std::memory_order_seq_cst);
   for (size_t i = 0; i < ports_.size(); ++i) {
-    if (ports_[i] && !ports_[i]->is_inline()) drain(*ports_[i]);
+    if (ports_[i] && !ports_[i]->is_local()) drain(*ports_[i]);
   }
+  read_inbox();
+}
+
+void EnvState::read_inbox() {
+  if (!inbox_) return;
+  for (JsNotice* n = inbox_->take(); n;) {
+    JsNotice* next = MpscList<JsNotice>::next(*n);
+    inbox_records_.ring.push(n->record);
+    JsNotice::drop(n);
+    n = next;
+  }
+  drain(inbox_records_);
+  if (!inbox_records_.ring.empty()) wake_js();
+}
+
+Ref<EnvInbox> EnvState::inbox() {
+  if (!inbox_) {
+    open_async();
+    inbox_ = Ref<EnvInbox>(new EnvInbox(async_ ? this : nullptr));
+    add_port(inbox_records_);
+  }
+  return inbox_;
+}
+
+uint32_t EnvState::inbox_port() {
+  inbox();
+  return number_of(inbox_records_);
 }
 
 // --- into JavaScript ----------------------------------------------------------------------------
@@ -100,7 +128,7 @@ void EnvState::set_dispatch(napi_value function) {
   napi_create_reference(env_, function, 1, &dispatch_);
 }
 
-void EnvState::drain(JsPort& port) {
+void EnvState::drain(RecordPort& port) {
   if (batch_.port || terminating_ || !dispatch_) return;  // a batch is running: it goes on itself
   napi_handle_scope scope;
   if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
@@ -111,33 +139,29 @@ void EnvState::drain(JsPort& port) {
     batch_ = {&port, 0, 0};
     batch_.n = port.ring.take(&batch_.from);
     if (batch_.n == 0) break;
-    if (!port.is_inline()) port.ring.merge_ready(batch_.from, batch_.n);
+    if (!port.is_local()) port.ring.merge_ready(batch_.from, batch_.n);
     control_[kCursor] = 0;
     control_[kInBatch] = 1;
-    uint32_t number = 0;
-    while (ports_[number] != &port)
-      ++number;
+    const uint32_t number = number_of(port);
     while (alive && static_cast<uint32_t>(control_[kCursor]) < batch_.n)
       alive = call_dispatch(number, batch_.from);
     control_[kInBatch] = 0;
     flush_commands();
-    if (port.is_inline()) settle(port, batch_);
+    if (port.is_local()) settle(port, batch_);
     port.ring.advance(batch_.n);
-    if (port.is_inline()) port.ring.flush_overflow();
+    if (port.is_local()) port.ring.flush_overflow();
     port.consumed();
   }
   batch_ = {};
-  if (!port.is_inline() && !port.ring.empty()) wake_js();
+  if (!port.is_local() && !port.ring.empty()) wake_js();
   napi_close_handle_scope(env_, scope);
 }
 
-void EnvState::drain_nested(JsPort& port) {
+void EnvState::drain_nested(RecordPort& port) {
   if (batch_.port != &port) return drain(port);
   uint32_t from = 0;
   batch_.n = port.ring.take(&from);  // nothing was advanced: the same start, maybe more records
-  uint32_t number = 0;
-  while (ports_[number] != &port)
-    ++number;
+  const uint32_t number = number_of(port);
   bool alive = true;
   while (alive && static_cast<uint32_t>(control_[kCursor]) < batch_.n)
     alive = call_dispatch(number, from);
@@ -173,8 +197,8 @@ void EnvState::report_exception() {
 }
 
 // The users of these connections have seen their bytes: buffers that are drained give back blocks.
-void EnvState::settle(const JsPort& port, const Batch& batch) {
-  const EventRecord* records = const_cast<JsPort&>(port).ring.memory();
+void EnvState::settle(RecordPort& port, const Batch& batch) {
+  const EventRecord* records = port.ring.memory();
   for (uint32_t i = batch.from; i < batch.from + batch.n; ++i) {
     if (records[i].kind != static_cast<int32_t>(Event::kReadReady)) continue;
     if (NetVConnection* vc =
@@ -208,7 +232,7 @@ void EnvState::drop_reactor(uint32_t i) {
   if (!reactors_[i]) return;
   reactors_[i]->stop();
   for (size_t p = 0; p < ports_.size() && !closing_; ++p) {
-    JsPort* port = ports_[p];
+    RecordPort* port = ports_[p];
     if (!port || !reactors_[i]->owns(*port)) continue;
     // What stopping has told. The port stays: its reactor goes below.
     do {
@@ -219,7 +243,14 @@ void EnvState::drop_reactor(uint32_t i) {
   reactors_[i].reset();
 }
 
-uint32_t EnvState::add_port(JsPort& p) {
+uint32_t EnvState::number_of(const RecordPort& port) const {
+  uint32_t number = 0;
+  while (ports_[number] != &port)
+    ++number;
+  return number;
+}
+
+uint32_t EnvState::add_port(RecordPort& p) {
   auto free = std::find(ports_.begin(), ports_.end(), nullptr);
   if (free == ports_.end()) free = ports_.insert(free, nullptr);
   *free = &p;
@@ -227,14 +258,14 @@ uint32_t EnvState::add_port(JsPort& p) {
 }
 
 JsPort* EnvState::port_of(const NetHandler* h) {
-  for (JsPort* p : ports_) {
-    if (p && &p->handler() == h) return p;
+  for (RecordPort* p : ports_) {
+    if (p && p->source() == h) return static_cast<JsPort*>(p);
   }
   return nullptr;
 }
 
-void EnvState::drop_port(const JsPort& p) {
-  for (JsPort*& q : ports_) {
+void EnvState::drop_port(const RecordPort& p) {
+  for (RecordPort*& q : ports_) {
     if (q == &p) q = nullptr;
   }
 }

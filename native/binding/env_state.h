@@ -9,7 +9,7 @@
 //   out       the bytes of these messages
 //   (and one EventRing per port)
 //
-// Threads: the env's own, except wake_js(). Owner: the env; an async cleanup hook takes it down in
+// Threads: the env's own, except wake_js() and what its inbox takes. Owner: the env; an async cleanup hook takes it down in
 // order: reactors stop and net threads join, then uv handles close, then this is deleted.
 #pragma once
 
@@ -50,9 +50,9 @@ class EnvState final : public Waker {
   /// dispatch(port, from, n) and the array of per-port record memory; set once by lib.
   void set_dispatch(napi_value function);
   /// Hands every record of the port to JavaScript, then flushes what it wrote.
-  void drain(JsPort& port);
+  void drain(RecordPort& port);
   /// From inside JavaScript: the same, nested in a batch that may be running (RE-5).
-  void drain_nested(JsPort& port);
+  void drain_nested(RecordPort& port);
   /// Sends the small messages that JavaScript has put into `out`.
   void flush_commands();
   void wake_js() override;
@@ -61,12 +61,14 @@ class EnvState final : public Waker {
   int add_reactor(std::unique_ptr<JsReactor> r);
   JsReactor* reactor(uint32_t i) { return i < reactors_.size() ? reactors_[i].get() : nullptr; }
   void drop_reactor(uint32_t i);
-  uint32_t add_port(JsPort& p);
-  void drop_port(const JsPort& p);
-  JsPort* port(uint32_t i) { return i < ports_.size() ? ports_[i] : nullptr; }
-  uint32_t port_count() const { return static_cast<uint32_t>(ports_.size()); }
+  uint32_t add_port(RecordPort& p);
+  void drop_port(const RecordPort& p);
+  RecordPort* port(uint32_t i) { return i < ports_.size() ? ports_[i] : nullptr; }
   /// The port of this env for a handler, or null.
   JsPort* port_of(const NetHandler* h);
+  /// Where other threads leave word for this one; made when first asked for.
+  Ref<EnvInbox> inbox();
+  uint32_t inbox_port();
   /// Inline reactors of this env, for touched().
   void add_inline(JsReactor& r) { inline_reactors_.push_back(&r); }
   void drop_inline(JsReactor& r) { std::erase(inline_reactors_, &r); }
@@ -78,7 +80,7 @@ class EnvState final : public Waker {
   void handle_closed();
   /// The async handle that net threads wake; made with the first threaded reactor.
   int open_async();
-  /// Counted: every threaded reactor that wants the process alive holds one.
+  /// Counted: every threaded reactor that wants the process alive holds one, and so do notices.
   void ref_async(bool on);
 
   // --- buffers, by number
@@ -97,8 +99,11 @@ class EnvState final : public Waker {
   char* out() { return out_.get(); }
 
  private:
+  struct InboxPort final : RecordPort {
+    bool is_local() const override { return true; }
+  };
   struct Batch {
-    JsPort* port = nullptr;
+    RecordPort* port = nullptr;
     uint32_t from = 0;
     uint32_t n = 0;
   };
@@ -107,7 +112,9 @@ class EnvState final : public Waker {
   ~EnvState();
   bool call_dispatch(uint32_t port, uint32_t from);
   void report_exception();
-  void settle(const JsPort& port, const Batch& batch);
+  void settle(RecordPort& port, const Batch& batch);
+  uint32_t number_of(const RecordPort& port) const;
+  void read_inbox();
   void on_async();
   static void on_cleanup(napi_async_cleanup_hook_handle hook, void* state);
 
@@ -126,7 +133,9 @@ class EnvState final : public Waker {
 
   std::vector<std::unique_ptr<JsReactor>> reactors_;
   std::vector<JsReactor*> inline_reactors_;
-  std::vector<JsPort*> ports_;
+  std::vector<RecordPort*> ports_;
+  Ref<EnvInbox> inbox_;
+  InboxPort inbox_records_;
   int async_refs_ = 0;
   std::vector<Ref<MIOBuffer>> buffers_;
   std::vector<uint32_t> free_buffers_;

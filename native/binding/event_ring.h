@@ -45,7 +45,7 @@ enum RecordKind : int32_t {
   kRecordTunnelEnd = 25,
   kRecordGone = 26,
   kRecordBufferFull = 27,
-  kRecordDrained = 28,
+  kRecordNotice = 40,  // generation: the token; error
 };
 
 class EventRing {

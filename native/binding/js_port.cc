@@ -44,7 +44,7 @@ void JsPort::consumed() {
   if (!has_stalled_.load(std::memory_order_acquire) ||
       !has_stalled_.exchange(false, std::memory_order_acq_rel))
     return;
-  if (is_inline()) return resume();
+  if (is_local()) return resume();
   handler_.post([this](NetHandler&) { resume(); });
 }
 
@@ -66,8 +66,6 @@ void JsPort::on_vc_closed(NetVConnection& vc, bool by_itself) {
 void JsPort::on_buffer_full(NetVConnection& vc) {
   if (vc.read_vio.cont == this) post_vc(kRecordBufferFull, vc, vc.read_vio.generation);
 }
-
-void JsPort::on_drained(NetVConnection& vc) { post_vc(kRecordDrained, vc, 0); }
 
 void JsPort::on_turn_end() {
   if (ring.overflowed() && !ring.flush_overflow())

@@ -13,7 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "binding/event_ring.h"
+#include "binding/env_inbox.h"
 #include "server/acceptor.h"
 #include "server/connect.h"
 #include "vc/remote.h"
@@ -23,25 +23,34 @@ namespace netvc {
 
 class JsConnect;
 
-/// Wakes a JavaScript thread; any thread may call it. See EnvState.
-class Waker {
+/// Records on their way to JavaScript, as EnvState drains them.
+class RecordPort {
  public:
-  virtual void wake_js() = 0;
+  /// Filled on the env's own thread: by the inline engine, or from the inbox.
+  virtual bool is_local() const = 0;
+  /// On the env's thread, after records were consumed.
+  virtual void consumed() {}
+  /// Whose records they are; null: nobody's in particular.
+  virtual NetHandler* source() { return nullptr; }
+
+  EventRing ring;
 
  protected:
-  ~Waker() = default;
+  ~RecordPort() = default;
 };
 
-class JsPort final : public Continuation, public VcObserver, public TurnEndHook {
+class JsPort final : public RecordPort,
+                     public Continuation,
+                     public VcObserver,
+                     public TurnEndHook {
  public:
   /// waker null: inline engine, whoever runs the turn drains the ring itself.
   JsPort(NetHandler& handler, Waker* waker) : handler_(handler), waker_(waker) {}
   ~JsPort() override { handler_.cancel_turn_end(*this); }
 
-  EventRing ring;
-
   NetHandler& handler() { return handler_; }
-  bool is_inline() const { return waker_ == nullptr; }
+  NetHandler* source() override { return &handler_; }
+  bool is_local() const override { return waker_ == nullptr; }
 
   /// On the handler's thread.
   void post(const EventRecord& r) {
@@ -56,8 +65,8 @@ class JsPort final : public Continuation, public VcObserver, public TurnEndHook 
   void connect_ended(uint32_t request) { connects_.erase(request); }
   void cancel_connect(uint32_t request);
 
-  /// On the env's thread, after records were consumed: lets stalled reads go on.
-  void consumed();
+  /// Lets stalled reads go on.
+  void consumed() override;
 
   // --- Continuation
   int handle_event(Event event, VIO* vio) override;
@@ -66,7 +75,6 @@ class JsPort final : public Continuation, public VcObserver, public TurnEndHook 
   // --- VcObserver
   void on_vc_closed(NetVConnection& vc, bool by_itself) override;
   void on_buffer_full(NetVConnection& vc) override;
-  void on_drained(NetVConnection& vc) override;
   // --- TurnEndHook
   void on_turn_end() override;
 

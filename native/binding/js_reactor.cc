@@ -33,9 +33,9 @@ std::unique_ptr<JsReactor> JsReactor::create(EnvState& state, int threads, int* 
 }
 
 int JsReactor::open_inline() {
-  inline_handler_ = std::make_unique<NetHandler>();
-  inline_handler_->owner = &state_;
+  inline_handler_ = NetHandler::lend();
   if (const int error = inline_handler_->open()) return -error;
+  inline_handler_->owner = &state_;
   ports_.push_back(std::make_unique<JsPort>(*inline_handler_, nullptr));
   auto* p = new uv_poll_t;
   if (const int error = uv_poll_init(state_.loop(), p, inline_handler_->nested_fd())) {
@@ -72,7 +72,7 @@ JsReactor::~JsReactor() {
     state_.drop_port(*p);
 }
 
-bool JsReactor::owns(const JsPort& p) const {
+bool JsReactor::owns(const RecordPort& p) const {
   return std::any_of(ports_.begin(), ports_.end(), [&](const auto& q) { return q.get() == &p; });
 }
 
@@ -137,7 +137,7 @@ void JsReactor::stop() {
   if (poll_) uv_poll_stop(poll_);
   accept_pool_.stop();
   pool_.stop();
-  if (inline_handler_) inline_handler_->shut_down();
+  if (inline_handler_) inline_handler_->retire();
   if (poll_) close_handle(state_, std::exchange(poll_, nullptr));
   if (timer_) {
     uv_timer_stop(timer_);

@@ -68,7 +68,7 @@ class JsReactor {
 
   EnvState& state() { return state_; }
   bool is_inline() const { return inline_handler_ != nullptr; }
-  bool owns(const JsPort& p) const;
+  bool owns(const RecordPort& p) const;
   /// Of all handlers, in order; port i belongs to handler i.
   size_t size() const { return ports_.size(); }
   NetHandler& handler(size_t i) { return ports_[i]->handler(); }
@@ -106,7 +106,7 @@ class JsReactor {
   EnvState& state_;
   NetThreadPool pool_;
   NetThreadPool accept_pool_;  // dedicated accept threads, when a listener wants them
-  std::unique_ptr<NetHandler> inline_handler_;
+  NetHandler::Lent inline_handler_;
   std::vector<std::unique_ptr<JsPort>> ports_;
   std::vector<uint32_t> port_numbers_;
   std::unordered_map<uint32_t, std::unique_ptr<JsListener>> listeners_;

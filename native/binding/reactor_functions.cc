@@ -192,8 +192,10 @@ napi_value JsStats(napi_env env, napi_callback_info info) {
   sum("closed", &NetCounters::closed);
   sum("events", &NetCounters::events);
   sum("open", &NetCounters::open);
+  sum("lingering", &NetCounters::lingering);
   set(env, o, "threads", r && !r->is_inline() ? static_cast<int64_t>(r->size()) : 0);
   set(env, o, "connections", NetVConnection::pool().live());
+  set(env, o, "messages", WriteRequest::live());
   set(env, o, "blocks", BlockPool::live_data());
   set(env, o, "blockBytes", BlockPool::live_data_bytes());
   set(env, o, "slabBytes", static_cast<int64_t>(BlockPool::slab_bytes()));

@@ -4,7 +4,6 @@
 #include "binding/functions.h"
 #include "binding/js_reactor.h"
 #include "binding/sync_call.h"
-#include "binding/write_batch.h"
 
 namespace netvc {
 
@@ -183,35 +182,20 @@ napi_value JsClose(napi_env env, napi_callback_info info) {
                 run(a.state(), id_of(a), [lerrno](NetVConnection& vc) { vc.do_io_close(lerrno); }));
 }
 
-// write(slot, version, bytes): a message too large for the shared memory. 0 or kGone.
-napi_value JsWrite(napi_env env, napi_callback_info info) {
+// closeGracefully(slot, version, ms): see NetVConnection::close_gracefully
+napi_value JsCloseGracefully(napi_env env, napi_callback_info info) {
   Args<3> a(env, info);
-  char* data = nullptr;
-  size_t n = 0;
-  if (!a.memory(2, &data, &n)) return js_i32(env, -EINVAL);
   a.state().flush_commands();
-  const VersionedId id = id_of(a);
-  NetVConnection* vc = mine(a.state(), id);
-  if (!vc) return js_i32(env, WriteBatch::post_one(id, data, n) ? 0 : kGone);
-  const bool sent = vc->write_now(data, n);
-  a.state().touched();
-  return js_i32(env, sent ? 0 : kGone);
+  const Nanos limit = a.bytes(2) * kMillisecond;
+  return js_i32(env, run(a.state(), id_of(a),
+                         [limit](NetVConnection& vc) { vc.close_gracefully(limit); }));
 }
 
-// unsent(slot, version)
-napi_value JsUnsent(napi_env env, napi_callback_info info) {
+// closeWithReset(slot, version)
+napi_value JsCloseWithReset(napi_env env, napi_callback_info info) {
   Args<2> a(env, info);
-  VcPool::Handle vc = find(id_of(a));
-  return js_int(env, vc ? vc->unsent() : kGone);
-}
-
-// notifyDrained(slot, version, mark)
-napi_value JsNotifyDrained(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
-  a.state().flush_commands();
-  const int64_t mark = a.bytes(2);
   return js_i32(env,
-                run(a.state(), id_of(a), [mark](NetVConnection& vc) { vc.notify_drained(mark); }));
+                run(a.state(), id_of(a), [](NetVConnection& vc) { vc.close_with_reset(); }));
 }
 
 // address(slot, version, 0 remote | 1 local): [url, host, port, family] or undefined
@@ -380,9 +364,8 @@ void register_vc_functions(napi_env env, napi_value exports, EnvState& state) {
       {"done", JsDone},
       {"shutdown", JsShutdown},
       {"close", JsClose},
-      {"write", JsWrite},
-      {"unsent", JsUnsent},
-      {"notifyDrained", JsNotifyDrained},
+      {"closeGracefully", JsCloseGracefully},
+      {"closeWithReset", JsCloseWithReset},
       {"address", JsAddress},
       {"inspect", JsInspect},
       {"trapWriteBufferEmpty", JsTrap},

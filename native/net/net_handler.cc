@@ -1,7 +1,11 @@
 #include "net/net_handler.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <climits>
+#include <mutex>
+#include <vector>
 
 namespace netvc {
 
@@ -22,12 +26,51 @@ NetHandler::~NetHandler() {
   timers.cancel(settle_timer_);
   for (Task* t = mailbox_.drain(); t;) {
     Task* next = MpscList<Task>::next(*t);
-    delete t;
+    t->release();
     t = next;
   }
 }
 
+namespace {
+
+std::mutex lending;
+std::vector<NetHandler*>& returned() {
+  static auto* list = new std::vector<NetHandler*>();
+  return *list;
+}
+
+}  // namespace
+
+NetHandler::Lent NetHandler::lend() {
+  std::lock_guard<std::mutex> lock(lending);
+  if (returned().empty()) return Lent(new NetHandler());
+  NetHandler* h = returned().back();
+  returned().pop_back();
+  return Lent(h);
+}
+
+void NetHandler::Return::operator()(NetHandler* h) const {
+  h->retire();
+  std::lock_guard<std::mutex> lock(lending);
+  returned().push_back(h);
+}
+
+void NetHandler::retire() {
+  retired_.store(true, std::memory_order_seq_cst);
+  while (posters_.load(std::memory_order_seq_cst) != 0)
+    ::sched_yield();
+  if (!poller_) return;  // never opened
+  bind_to_this_thread();
+  shut_down();
+  timers.cancel(settle_timer_);
+  poller_.reset();
+}
+
 int NetHandler::open() {
+  counters.reset();
+  index = 0;
+  owner = this;
+  retired_.store(false, std::memory_order_seq_cst);
   int error = 0;
   poller_ = Poller::create(&error);
   bind_to_this_thread();
@@ -35,10 +78,13 @@ int NetHandler::open() {
   return error;
 }
 
-void NetHandler::post(Task* task) {
+bool NetHandler::post_task(Task* task) {
+  posters_.fetch_add(1, std::memory_order_seq_cst);
+  const bool open = !retired_.load(std::memory_order_seq_cst);
   // Only the one who finds the list empty has to look: the others follow somebody who did.
-  if (!mailbox_.push(task)) return;
-  if (sleeping_.exchange(false, std::memory_order_seq_cst)) wake();
+  if (open && mailbox_.push(task) && sleeping_.exchange(false, std::memory_order_seq_cst)) wake();
+  posters_.fetch_sub(1, std::memory_order_seq_cst);
+  return open;
 }
 
 bool NetHandler::prepare_to_sleep() {
@@ -87,7 +133,7 @@ void NetHandler::run_mailbox() {
   for (Task* t = mailbox_.drain(); t;) {
     Task* next = MpscList<Task>::next(*t);
     t->run(*this);
-    delete t;
+    t->release();
     t = next;
   }
 }

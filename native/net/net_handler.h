@@ -10,7 +10,9 @@
 //
 // Threads: post() and wake() from any thread; everything else on the handler's thread.
 // Ownership: connections are linked, not owned; a posted task is owned from post() until it ran.
-// Death: shut_down() releases what is attached; then the destructor drops tasks that never ran.
+// Death: shut_down() releases what is attached, retire() ends the mailbox. Any thread may still hold
+// a handle of a connection that was here and post to its last home, so handlers that serve more
+// than one thread come from NetHandler::lend() and are used again, never freed.
 #pragma once
 
 #include <atomic>
@@ -32,6 +34,8 @@ class Task {
  public:
   virtual ~Task() = default;
   virtual void run(NetHandler& handler) = 0;
+  /// It has run, or never will; a task that is part of something else does nothing here.
+  virtual void release() { delete this; }
   std::atomic<Task*> mpsc_next{nullptr};
 };
 
@@ -61,8 +65,17 @@ struct NetCounters {
   Counter read_calls, read_no_data, read_bytes;
   Counter write_calls, write_no_room, write_bytes;
   Counter accepted, accept_errors, connects, connect_failures, closed;
-  Counter open;    // attached connections
-  Counter events;  // told to continuations
+  Counter open;       // attached connections
+  Counter lingering;  // of these, closed by their users, and not through
+  Counter events;     // told to continuations
+
+  void reset() {
+    for (Counter* c :
+         {&turns, &poll_events, &read_calls, &read_no_data, &read_bytes, &write_calls,
+          &write_no_room, &write_bytes, &accepted, &accept_errors, &connects, &connect_failures,
+          &closed, &open, &lingering, &events})
+      c->reset();
+  }
 };
 
 class NetHandler {
@@ -87,20 +100,29 @@ class NetHandler {
   /// When the next timer is due (TimerQueue::kNever: none).
   Nanos next_timer() const { return timers.next(); }
 
-  /// Any thread, wait-free but for the wake-up of a sleeping thread.
-  void post(Task* task);
+  /// Any thread, wait-free but for the wake-up of a sleeping thread. False when the handler has
+  /// retired: then every connection that it had is closed, and the task is still the caller's.
+  [[nodiscard]] bool post_task(Task* task);
+  /// The same; a task that can not run is dropped.
   template <class F>
-  void post(F f) {
-    post(static_cast<Task*>(new FunctionTask<F>(std::move(f))));
+  bool post(F f) {
+    auto* task = new FunctionTask<F>(std::move(f));
+    if (post_task(task)) return true;
+    delete task;
+    return false;
   }
   /// Any thread.
   void wake() { poller_->wake(); }
   /// Readable when a turn has something to do (inline engine).
   int nested_fd() const { return poller_->nested_fd(); }
 
-  bool in_thread() const { return thread_ == std::this_thread::get_id(); }
+  bool in_thread() const {
+    return thread_.load(std::memory_order_relaxed) == std::this_thread::get_id();
+  }
   /// The calling thread drives this handler from now on.
-  void bind_to_this_thread() { thread_ = std::this_thread::get_id(); }
+  void bind_to_this_thread() {
+    thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  }
 
   /// Registers the descriptor (edge-triggered) and links it; 0 or an errno value.
   int attach(NetEvent& e, int fd, Interest interest = Interest::kStream);
@@ -132,6 +154,15 @@ class NetHandler {
 
   /// Releases every attached connection; tasks posted later still run in turns.
   void shut_down();
+  /// After shut_down(): nothing can be posted any more, and what was posted has run.
+  void retire();
+
+  struct Return {
+    void operator()(NetHandler* h) const;
+  };
+  using Lent = std::unique_ptr<NetHandler, Return>;
+  /// Any thread. A handler that was never opened, or has retired; goes back when it is dropped.
+  static Lent lend();
 
   /// Monotonic time read once per turn; good enough for deadlines.
   Nanos now() const { return now_; }
@@ -152,6 +183,10 @@ class NetHandler {
 
   std::unique_ptr<Poller> poller_;
   MpscList<Task> mailbox_;
+  // The gate of the mailbox. A poster counts itself, then looks at retired_; retire() sets that,
+  // then waits for the count: all four seq_cst.
+  std::atomic<int> posters_{0};
+  std::atomic<bool> retired_{false};
   // True while the thread is in, or about to enter, a wait that only the wake-up ends. Set and
   // tested against the mailbox by prepare_to_sleep() and post(); all four accesses are seq_cst.
   std::atomic<bool> sleeping_{false};
@@ -161,7 +196,7 @@ class NetHandler {
   IntrusiveList<NetEvent, &NetEvent::settle_link> settle_list_;
   IntrusiveList<TurnEndHook, &TurnEndHook::turn_end_link> turn_end_;
   Timer settle_timer_{&on_settle_timer, this};
-  std::thread::id thread_;
+  std::atomic<std::thread::id> thread_{};  // orders nothing: a thread only looks for itself
   Nanos now_ = 0;
 };
 

@@ -5,8 +5,9 @@
 
 namespace netvc {
 
-int NetThread::start(const std::string& name) {
-  if (const int error = handler_.open()) return error;
+int NetThread::start(const std::string& name, int index) {
+  if (const int error = handler_->open()) return error;
+  handler_->index = index;
   // Signals belong to the process's own threads. The mask is inherited, so it is set around the
   // start.
   sigset_t all, old;
@@ -27,34 +28,34 @@ int NetThread::start(const std::string& name) {
 }
 
 void NetThread::run() {
-  handler_.bind_to_this_thread();
+  handler_->bind_to_this_thread();
   bound_.store(true, std::memory_order_release);
   bound_.notify_one();
   while (!stopping_)
-    handler_.turn(NetHandler::kForever);
-  handler_.shut_down();
+    handler_->turn(NetHandler::kForever);
+  handler_->shut_down();
 }
 
 void NetThread::stop() {
   join();
-  handler_.bind_to_this_thread();
-  handler_.shut_down();  // what arrived by mail after the last turn
+  handler_->bind_to_this_thread();
+  handler_->shut_down();  // what arrived by mail after the last turn
 }
 
 void NetThread::join() {
   if (!thread_.joinable()) return;
-  handler_.post([this](NetHandler& h) {
+  const bool posted = handler_->post([this](NetHandler& h) {
     stopping_ = true;
     h.wake();  // the turn that runs this may be about to wait
   });
+  NETVC_CHECK(posted);
   thread_.join();
 }
 
 int NetThreadPool::start(int threads) {
   for (int i = 0; i < threads; ++i) {
     threads_.push_back(std::make_unique<NetThread>());
-    threads_.back()->handler().index = i;
-    if (const int error = threads_.back()->start("netvc-" + std::to_string(i))) {
+    if (const int error = threads_.back()->start("netvc-" + std::to_string(i), i)) {
       threads_.pop_back();
       stop();
       return error;
@@ -74,6 +75,8 @@ void NetThreadPool::stop() {
       t->stop();
     }
   }
+  for (auto& t : threads_)
+    t->handler().retire();
 }
 
 }  // namespace netvc

@@ -25,15 +25,15 @@ class NetThread {
   ~NetThread() { stop(); }
 
   /// 0 or an errno value; the handler accepts posts from then on.
-  int start(const std::string& name);
+  int start(const std::string& name, int index = 0);
   void stop();
   /// The first half of stop(): the thread has shut its handler down and is gone.
   void join();
-  NetHandler& handler() { return handler_; }
+  NetHandler& handler() { return *handler_; }
 
  private:
   void run();
-  NetHandler handler_;
+  NetHandler::Lent handler_ = NetHandler::lend();
   std::thread thread_;
   std::atomic<bool> bound_{
       false};              // the handler is the net thread's; release there, acquire in start()

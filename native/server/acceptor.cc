@@ -189,10 +189,13 @@ void Acceptor::hand_over(NetVConnection* vc) {
   NetHandler& to = choose_();
   if (&to == handler) return deliver(*vc, to);
   callers_.fetch_add(1, std::memory_order_relaxed);
-  to.post([keep = Ref<Acceptor>(this), vc](NetHandler& there) {
+  const bool posted = to.post([keep = Ref<Acceptor>(this), vc](NetHandler& there) {
     keep->deliver(*vc, there);
     keep->call_ended();
   });
+  if (posted) return;
+  vc->release();
+  call_ended();
 }
 
 void Acceptor::deliver(NetVConnection& vc, NetHandler& h) {

@@ -2,8 +2,10 @@
 //
 // Every call to signal() may run the user's code, which may do anything to this connection: after
 // it, state is read again, and when it answered false the connection does not exist any more.
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "net/socket_ops.h"
 #include "vc/net_vconnection.h"
@@ -22,7 +24,8 @@ bool no_memory(ssize_t r) { return r == -ENOMEM || r == -ENOBUFS; }
 }  // namespace
 
 void NetVConnection::net_io(Direction& d) {
-  if (closed_now() && !lingering_) return close_vc();
+  if (lingering_) return linger_io(d);
+  if (closed_now()) return close_vc();
   if (d.side == Side::kRead) {
     read_from_net();
   } else {
@@ -42,12 +45,7 @@ bool NetVConnection::signal(Event e, VIO& vio) {
     if (e == Event::kReadReady || e == Event::kWriteReady) {
       std::fprintf(stderr, "netvc: internal: event %d without continuation\n", static_cast<int>(e));
     }
-    if (!closed_now()) {
-      gone_ = true;
-      read_vio.clear();
-      write_vio.clear();
-      closed_.store(1, std::memory_order_release);
-    }
+    if (!closed_now()) end_by_itself();
   }
   --recursion_;
   if (recursion_ > 0 || !closed_now()) return true;
@@ -136,7 +134,8 @@ void NetVConnection::read_from_net() {
 // RD-7..RD-10. The number of bytes now in buf; 0 after end_of_read().
 int64_t NetVConnection::fill_from_net(MIOBuffer& buf, int64_t toread) {
   ssize_t r = pending_read_;
-  int64_t got = 0;
+  const int64_t before = unread_ ? take_unread(buf, toread) : 0;
+  int64_t got = before;
   iovec iov[kMaxIov];
   while (r > 0 && got < toread) {
     const int count = buf.room_iovecs(iov, kMaxIov, toread - got, got);
@@ -167,12 +166,36 @@ int64_t NetVConnection::fill_from_net(MIOBuffer& buf, int64_t toread) {
     read.triggered = false;  // saves the read that would only answer EAGAIN
   }
   retries_ = 0;
-  bytes_in_ += got;
-  handler->counters.read_bytes.add(got);
+  bytes_in_ += got - before;
+  handler->counters.read_bytes.add(got - before);
   net_activity();
   NETVC_CHECK(buf.fill(got));
   read_vio.ndone += got;
   return got;
+}
+
+void NetVConnection::unread(BlockChain& bytes) {
+  if (bytes.empty()) return;
+  if (!unread_) unread_ = std::make_unique<BlockChain>();
+  bytes.append(*unread_);
+  unread_->append(bytes);
+}
+
+// What was unread is copied into the room of buf; it was looked at before, so it is little.
+int64_t NetVConnection::take_unread(MIOBuffer& buf, int64_t toread) {
+  int64_t taken = 0;
+  while (taken < toread && !unread_->empty()) {
+    iovec from, to;
+    int64_t n = 0;
+    unread_->iovecs(&from, 1, &n);
+    if (buf.room_iovecs(&to, 1, toread - taken, taken) == 0) break;
+    const size_t part = std::min(from.iov_len, to.iov_len);
+    std::memcpy(to.iov_base, from.iov_base, part);
+    unread_->consume(static_cast<int64_t>(part));
+    taken += static_cast<int64_t>(part);
+  }
+  if (unread_->empty()) unread_.reset();
+  return taken;
 }
 
 void NetVConnection::end_of_read(ssize_t r) {
@@ -188,6 +211,7 @@ void NetVConnection::end_of_read(ssize_t r) {
   pending_read_ = r;
   if (MIOBuffer* buf = read_vio.buffer.writer()) buf->release_if_drained();
   const int error = socket_error(static_cast<int>(-r));
+  if (error) note_failure(error);
   if (error == 0 || error == ECONNRESET) {
     lerrno = error;
     signal_done(Event::kEos, Side::kRead);
@@ -200,63 +224,11 @@ void NetVConnection::end_of_read(ssize_t r) {
 
 void NetVConnection::write_to_net() {
   if (connect_) return connect_progress();
-  if (!out_.empty()) {
+  if (!out_.empty() || writing_) {
     if (send_queued() != Sent::kAll) return;
-    if (lingering_) return finish_close();
-    if (shut_after_flush_) {
-      shut_after_flush_ = false;
-      ::shutdown(con_.fd(), SHUT_WR);
-    }
+    if (shut_after_flush_) end_of_stream();
   }
   write_vio_to_net();
-}
-
-// Messages: as many pieces as one call takes, until all is out or the kernel has no room.
-NetVConnection::Sent NetVConnection::send_queued() {
-  while (!out_.empty()) {
-    iovec iov[kMaxIov];
-    int64_t attempted = 0;
-    unsigned needs = 0;
-    const int count = out_.iovecs(iov, kMaxIov, &attempted);
-    handler->counters.write_calls.add();
-    const ssize_t r = transport->write(con_, iov, count, &needs);
-    if (r > 0) {
-      retries_ = 0;
-      out_.consume(r);
-      bytes_out_ += r;
-      handler->counters.write_bytes.add(r);
-      net_activity();
-      if (!sent(r)) return Sent::kFailed;
-      continue;
-    }
-    if (would_block(r) || r == -EINPROGRESS) {
-      handler->counters.write_no_room.add();
-      not_ready(Side::kWrite);
-      return Sent::kBlocked;
-    }
-    if (out_of_memory(r, Side::kWrite)) return Sent::kBlocked;
-    fail_queue(socket_error(r == 0 ? EPIPE : static_cast<int>(-r)));
-    return Sent::kFailed;
-  }
-  return Sent::kAll;
-}
-
-// What was queued is lost with the connection; whoever is armed hears of it.
-void NetVConnection::fail_queue(int error) {
-  const int64_t lost = out_.size();
-  out_.clear();
-  write_failed_ = true;
-  write.triggered = false;
-  if (!sent(lost)) return;
-  if (lingering_) return finish_close();
-  if (write_vio.cont || !read_vio.cont) {
-    lerrno = error;
-    signal_done(error == ECONNRESET && write_vio.cont ? Event::kEos : Event::kError, Side::kWrite);
-    return;
-  }
-  update_interest(Side::kWrite);
-  read.triggered = true;  // the reader meets the end of the connection by itself
-  handler->reschedule(read);
 }
 
 void NetVConnection::write_vio_to_net() {
@@ -288,8 +260,7 @@ void NetVConnection::write_vio_to_net() {
     iovec iov[kMaxIov];
     int64_t attempted = 0;
     const int count = reader->iovecs(iov, kMaxIov, towrite - accepted, &attempted);
-    handler->counters.write_calls.add();
-    r = transport->write(con_, iov, count, &needs);
+    r = write_to_kernel(iov, count, &needs);
     if (r <= 0) break;
     NETVC_CHECK(reader->consume(r));
     accepted += r;
@@ -299,9 +270,6 @@ void NetVConnection::write_vio_to_net() {
   if (accepted == 0) return end_of_write(r, needs);
 
   retries_ = 0;
-  bytes_out_ += accepted;
-  handler->counters.write_bytes.add(accepted);
-  net_activity();
   if (r < 0) {
     if (would_block(r) || r == -EINPROGRESS) {
       write.triggered = false;  // known already: no need to ask again
@@ -342,6 +310,7 @@ void NetVConnection::end_of_write(ssize_t r, unsigned needs) {
   write.triggered = false;
   write_failed_ = true;
   const int error = r == 0 ? 0 : socket_error(static_cast<int>(-r));
+  note_failure(error ? error : EPIPE);
   if (error == 0 || error == ECONNRESET) {
     lerrno = error;
     signal_done(Event::kEos, Side::kWrite);

@@ -44,7 +44,6 @@ NetVConnection::NetVConnection(VersionedId id, Connection con, VcContext context
   read_vio.vc_server = write_vio.vc_server = this;
 }
 
-NetVConnection::~NetVConnection() { NETVC_ASSERT(!open_link.linked); }
 
 // --- arming -------------------------------------------------------------------------------------
 
@@ -70,7 +69,7 @@ VIO* NetVConnection::do_io_read(Continuation* c, int64_t nbytes, Ref<MIOBuffer> 
   if (has_buffer) read_vio.buffer.writer_for(std::move(m));
   arm(read_vio, Op::kRead, c, nbytes, has_buffer);
   if (has_buffer && c) {
-    if (read_ended_) read.triggered = true;  // the end is still there to be told
+    if (read_ended_ || unread_) read.triggered = true;  // the end is still there to be told
     reenable(&read_vio);
   }
   return &read_vio;
@@ -107,8 +106,8 @@ void NetVConnection::reenable_re(VIO* vio) {
 
 void NetVConnection::update_interest(Side s) {
   Direction& d = direction(s);
-  d.enabled = s == Side::kRead ? read_vio.enabled && !connect_
-                               : write_vio.enabled || !out_.empty() || connect_;
+  d.enabled = s == Side::kRead ? (read_vio.enabled && !connect_) || graceful_
+                               : write_vio.enabled || !out_.empty() || writing_ || connect_;
   if (handler) handler->reschedule(d);
 }
 
@@ -133,74 +132,7 @@ bool NetVConnection::get_data(int id, void* data) {
   }
 }
 
-// --- messages -----------------------------------------------------------------------------------
-
-bool NetVConnection::queue_write(const void* data, size_t n, bool counted) {
-  const auto size = static_cast<int64_t>(n);
-  if (!can_send()) {
-    if (counted) sent(size);
-    return false;
-  }
-  if (!counted) add_unsent(size);
-  out_.append(data, n);
-  update_interest(Side::kWrite);
-  return true;
-}
-
-bool NetVConnection::queue_write(BlockChain& message, bool counted) {
-  if (!can_send()) {
-    if (counted) sent(message.size());
-    return false;
-  }
-  if (!counted) add_unsent(message.size());
-  out_.append(message);
-  update_interest(Side::kWrite);
-  return true;
-}
-
-// May run the user's code; like signal(): false when the connection was closed meanwhile.
-bool NetVConnection::sent(int64_t n) {
-  const int64_t left = unsent_.fetch_sub(n, std::memory_order_relaxed) - n;
-  if (drain_mark_ < 0 || left > drain_mark_) return true;
-  drain_mark_ = -1;
-  if (!observer || closed_now()) return true;
-  ++recursion_;
-  observer->on_drained(*this);
-  --recursion_;
-  if (!closed_now()) return true;
-  if (recursion_ == 0) close_vc();
-  return false;
-}
-
-void NetVConnection::notify_drained(int64_t mark) {
-  drain_mark_ = mark;
-  sent(0);
-}
-
-bool NetVConnection::write_now(const void* data, size_t n) {
-  if (!can_send()) return false;
-  size_t taken = 0;
-  // Only when nothing is in front of it and the kernel was not seen full.
-  if (out_.empty() && write.triggered && !connect_ && handler && recursion_ == 0) {
-    const iovec iov{const_cast<void*>(data), n};
-    unsigned needs = 0;
-    handler->counters.write_calls.add();
-    const ssize_t r = transport->write(con_, &iov, 1, &needs);
-    if (r > 0) {
-      taken = static_cast<size_t>(r);
-      bytes_out_ += r;
-      handler->counters.write_bytes.add(r);
-      net_activity();
-    } else if (r == -EAGAIN || r == -EINPROGRESS || r == -ENOTCONN) {
-      write.triggered = false;
-    } else if (r < 0 && r != -ENOBUFS && r != -ENOMEM) {
-      socket_error(static_cast<int>(-r));  // latched: the write pass meets it again and reports
-    }
-  }
-  return taken == n || queue_write(static_cast<const char*>(data) + taken, n - taken);
-}
-
-// --- attaching, shutting, closing ---------------------------------------------------------------
+// --- attaching ----------------------------------------------------------------------------------
 
 int NetVConnection::attach(NetHandler& h) {
   if (const int error = h.attach(*this, con_.fd())) return error;
@@ -209,108 +141,13 @@ int NetVConnection::attach(NetHandler& h) {
   last_activity_ = h.now();
   update_interest(Side::kRead);
   update_interest(Side::kWrite);
+  arm_write_deadline();
   return 0;
-}
-
-void NetVConnection::do_io_shutdown(Shutdown how) {
-  if (closed_now()) return;
-  const auto sides = static_cast<unsigned>(how);
-  if (sides & kShutRead) {
-    shut_ |= kShutRead;  // OR, so that READ then WRITE keeps both (B-9)
-    ::shutdown(con_.fd(), SHUT_RD);
-    read_vio.clear();
-    update_interest(Side::kRead);
-  }
-  if (sides & kShutWrite) {
-    shut_ |= kShutWrite;
-    write_vio.clear();
-    if (out_.empty()) {
-      ::shutdown(con_.fd(), SHUT_WR);
-    } else {
-      shut_after_flush_ = true;  // messages were accepted before: they go first
-    }
-    update_interest(Side::kWrite);
-  }
-}
-
-void NetVConnection::do_io_close(int error) {
-  if (closed_now()) return;
-  read_vio.clear();
-  write_vio.clear();
-  if (error != 0 && error != -1) lerrno = error;
-  closed_.store(error == -1 ? 1 : -1, std::memory_order_release);
-  update_interest(Side::kRead);
-  update_interest(Side::kWrite);
-  if (recursion_ == 0) close_vc();  // else the outermost signal() frame does it (SIG-6)
-}
-
-void NetVConnection::close_vc() {
-  if (observer) std::exchange(observer, nullptr)->on_vc_closed(*this, gone_);
-  const bool unsent = !out_.empty() && handler && !write_failed_ && !connect_;
-  if (closed_.load(std::memory_order_relaxed) == 1 && unsent && !gone_) {
-    if (!lingering_) {
-      lingering_ = true;
-      linger_until_ = monotonic_now() + kLingerLimit;
-      retry_later(kLingerLimit);
-    }
-    update_interest(Side::kWrite);
-    return;
-  }
-  finish_close();
-}
-
-void NetVConnection::release() {
-  read_vio.clear();
-  write_vio.clear();
-  closed_.store(1, std::memory_order_release);
-  observer = nullptr;
-  finish_close();
-}
-
-void NetVConnection::finish_close() {
-  sent(out_.size());
-  out_.clear();
-  if (handler) {
-    if (timer_) handler->timers.cancel(*timer_);
-    cancel_connect();
-    handler->detach(*this, con_.fd());
-    handler->counters.closed.add();
-  }
-  con_.close();
-  pool().fail(id_);  // may be the end of *this
-}
-
-void NetVConnection::shut_down() {
-  NETVC_ASSERT(recursion_ == 0);
-  if (closed_now()) return finish_close();  // was lingering
-  ConnectHandler* told = connect_ ? connect_->handler : nullptr;
-  gone_ = true;
-  closed_.store(-1, std::memory_order_release);
-  read_vio.clear();
-  write_vio.clear();
-  close_vc();
-  if (told) told->on_open_failed({ECANCELED, 0});
 }
 
 bool NetVConnection::settle() {
   MIOBuffer* buf = read_vio.buffer.writer();
   return !buf || read.triggered || buf->release_if_drained();
-}
-
-void NetVConnection::retry_later(Nanos delay) {
-  if (!timer_) timer_ = std::make_unique<Timer>(&NetVConnection::on_timer, this);
-  handler->timers.arm(*timer_, monotonic_now() + delay);
-}
-
-void NetVConnection::on_timer(void* p) {
-  auto* vc = static_cast<NetVConnection*>(p);
-  if (vc->lingering_) {
-    const Nanos left = vc->linger_until_ - monotonic_now();
-    if (left <= 0) return vc->finish_close();
-    vc->retry_later(left);
-  }
-  vc->handler->reschedule(vc->read);
-  vc->handler->reschedule(vc->write);
 }
 
 // --- what is known about it ---------------------------------------------------------------------

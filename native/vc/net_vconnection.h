@@ -7,25 +7,34 @@
 //   created (adopt / open) --attach--> open --do_io_close--> closed: descriptor closed, slot freed
 //                      \--connecting--/        (with unsent messages: lingers until they are out)
 //
-// Two ways to send share one ordered byte stream: the write VIO, and queue_write() for whole
-// messages. A message goes before those bytes of the VIO that the kernel has not taken yet, and is
-// never interleaved with them.
+// Two ways to send share one ordered byte stream (docs/write-path.md): the write VIO, and messages,
+// from this thread (queue_write) or from any (vc/write.h). A message goes before those bytes of the
+// VIO that the kernel has not taken yet, and is never interleaved with them.
 //
 // Failure: as events with lerrno; the first socket error is latched and reported by either side
-// (B-13). Death: close_vc() on the handler's thread; the memory stays until the last pool handle.
+// (B-13). It also makes the connection "failed" for all who hold its id: brpc's SetFailed, see
+// failure(). Death: close_vc() on the handler's thread; the memory stays until the last pool handle.
+//
+// Files: net_vconnection.cc arming and attaching, net_io.cc the activations, net_write.cc messages,
+// closing.cc, failure.cc, connecting.cc.
 #pragma once
 
 #include <sched.h>
 
 #include <atomic>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/versioned_pool.h"
-#include "buffer/block_chain.h"
 #include "net/connection.h"
 #include "net/net_handler.h"
+#include "vc/codes.h"
+#include "vc/notice.h"
+#include "vc/send_queue.h"
 #include "vc/transport.h"
 #include "vc/vconnection.h"
+#include "vc/write_list.h"
 
 namespace netvc {
 
@@ -57,16 +66,10 @@ class VcObserver {
   virtual void on_vc_closed(NetVConnection& vc, bool by_itself) = 0;
   /// The read VIO was disabled, without an event, since its buffer is full (RD-14).
   virtual void on_buffer_full(NetVConnection&) {}
-  /// unsent() fell to the mark that notify_drained() asked for.
-  virtual void on_drained(NetVConnection&) {}
 
  protected:
   ~VcObserver() = default;
 };
-
-inline constexpr int ENET_THROTTLING = 20101;
-inline constexpr int ENET_CONNECT_TIMEOUT = 20102;
-inline constexpr int ENET_CONNECT_FAILED = 20103;
 
 enum class VcContext : uint8_t { kUnset, kInbound, kOutbound };
 
@@ -88,23 +91,58 @@ class NetVConnection final : public VConnection, public NetEvent {
   void reenable_re(VIO* vio) override;
   bool get_data(int id, void* data) override;
 
-  // --- messages
+  // --- messages of this thread; other threads use vc/write.h
   /// Queues n bytes by copy; the next write pass sends them. False when nothing more can be sent.
-  /// `counted`: add_unsent() was called for them already, on the thread that submitted them.
-  bool queue_write(const void* data, size_t n, bool counted = false);
+  bool queue_write(const void* data, size_t n);
   /// The same by reference; takes the message's blocks.
-  bool queue_write(BlockChain& message, bool counted = false);
+  bool queue_write(BlockChain& message);
   /// Sends at once, without copying, when nothing is in front; queues what the kernel did not take.
   bool write_now(const void* data, size_t n);
+  /// What write_now sends at once: how many of the bytes. can_send() is true.
+  size_t write_some(const void* data, size_t n);
   int64_t queued_bytes() const { return out_.size(); }
-  /// Any thread: bytes of messages that were submitted and that the kernel has not taken.
+  bool can_send() const { return !closed_now() && stream_open(); }
+  /// Tells 0 as soon as unsent() <= mark, maybe at once; otherwise why it never will. Not on the
+  /// stack of a caller that passed anything but its own mark.
+  void when_drained(int64_t mark, Notice* told);
+  /// Messages of other threads are refused with this code from now on (0: not refused).
+  void refuse_messages(int code) { refused_.store(code, std::memory_order_release); }
+
+  /// Any thread: bytes of messages that were accepted and that the kernel has not taken.
   int64_t unsent() const { return unsent_.load(std::memory_order_relaxed); }
-  void add_unsent(int64_t n) { unsent_.fetch_add(n, std::memory_order_relaxed); }
-  /// Tells the observer once, as soon as unsent() <= mark; at once when it is so already.
-  void notify_drained(int64_t mark);
-  bool can_send() const {
-    return !closed_now() && !(shut_ & kShutWrite) && !write_failed_ && !shut_after_flush_;
-  }
+  /// Any thread: closed by its user, or by itself.
+  bool closed_to_all() const { return closed_.load(std::memory_order_acquire) != 0; }
+  /// Any thread: new messages are refused with EOVERCROWDED, until unsent() is below the limit.
+  bool overcrowded() const { return unsent() >= max_unwritten(); }
+  int64_t max_unwritten() const { return max_unwritten_.load(std::memory_order_relaxed); }
+  void set_max_unwritten(int64_t n) { max_unwritten_.store(n, std::memory_order_relaxed); }
+  static constexpr int64_t kMaxUnwritten = int64_t{64} << 20;
+
+  /// Any thread. 0 when the connection takes messages, otherwise the code to refuse them with.
+  int write_refusal() const;
+  /// Any thread, wait-free: counts and submits an acceptable request. See vc/write.h.
+  static void submit(VersionedPool<NetVConnection>::Handle self, WriteRequest* r);
+
+  // --- answers that messages will get (F-134); any thread
+  static constexpr uint32_t kMaxPipelined = 0x3fff'ffff;
+  struct Pipelined {
+    uint32_t count;
+    bool with_auth;
+  };
+  /// In the order of the messages on the wire. False when there is none.
+  bool pop_pipelined(Pipelined* out);
+
+  // --- failure (SK-4, SK-7); any thread
+  /// 0 while it has not failed; then for ever the first error, or ENET_CLOSED.
+  int failure() const { return failure_.load(std::memory_order_seq_cst); }
+  bool failed() const { return failure() != 0 && failure() != ENET_CLOSED; }
+  /// The first caller makes it fail: messages are refused, who waits is told, the socket is shut,
+  /// and armed operations end with ERROR. False when it had failed or was closed before.
+  static bool set_failed(VersionedPool<NetVConnection>::Handle self, int error, std::string text);
+  /// Told exactly once with the error, also when it has failed already; ENET_CLOSED: it was closed.
+  void on_failed(Notice* told);
+  /// What set_failed was given; empty when the system failed it.
+  std::string failure_text();
 
   // --- attaching
   /// Registers with h, whose thread this is; 0 or an errno value, then the VC is still the
@@ -124,6 +162,15 @@ class NetVConnection final : public VConnection, public NetEvent {
   /// is attached there, or with null if that failed. Both VIOs must be unarmed (MG-2).
   template <class F>
   void move_to(NetHandler& to, F done);
+
+  // --- closing in other ways than do_io_close
+  /// Sends what was accepted, then FIN, then reads and drops what the peer still sends until its
+  /// end, so that no RST overtakes the last bytes (B-63); after `limit` it is closed as it is.
+  void close_gracefully(Nanos limit = kLingerLimit);
+  /// RST; what is unsent is lost.
+  void close_with_reset();
+  /// Bytes that were read, and belong in front of what comes: the next read operation gets them.
+  void unread(BlockChain& bytes);
 
   // --- NetEvent
   void net_io(Direction& d) override;
@@ -182,18 +229,37 @@ class NetVConnection final : public VConnection, public NetEvent {
  private:
   friend class VersionedPool<NetVConnection>;
   struct PendingConnect;
+  struct Shared;
+  // Calls the writer on the connection's thread. Part of the connection, so that calling allocates
+  // nothing: it is posted only by whoever finds writes_ idle, which it is not before it has run.
+  class WriterCall final : public Task {
+   public:
+    explicit WriterCall(NetVConnection& vc) : vc_(vc) {}
+    void run(NetHandler& here) override { vc_.writer_called(here); }
+    void release() override {}
+
+   private:
+    NetVConnection& vc_;
+  };
   enum class Sent { kAll, kBlocked, kFailed };
 
   NetVConnection(VersionedId id, Connection con, VcContext context);
   ~NetVConnection();
 
+  bool stream_open() const {
+    return !(shut_ & kShutWrite) && !write_failed_ && !shut_after_flush_;
+  }
   VIO* arm(VIO& vio, Op op, Continuation* c, int64_t nbytes, bool has_buffer);
   VIO& vio_of(Side s) { return s == Side::kRead ? read_vio : write_vio; }
   bool is_shut(Side s) const { return (shut_ & (s == Side::kRead ? kShutRead : kShutWrite)) != 0; }
   void update_interest(Side s);
   void disable(Side s);
+  void end_by_itself();
   void close_vc();
   void finish_close();
+  void end_of_stream();
+  void linger(Nanos limit);
+  void linger_io(Direction& d);
   void retry_later(Nanos delay);
   static void on_timer(void* vc);
 
@@ -204,9 +270,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   void write_to_net();
   void write_vio_to_net();
   void end_of_write(ssize_t r, unsigned needs);
-  Sent send_queued();
-  void fail_queue(int error);
-  bool sent(int64_t n);
+  int64_t take_unread(MIOBuffer& buf, int64_t toread);
   bool stalled(VIO& vio, Side s);
   bool signal(Event e, VIO& vio);
   bool signal_done(Event e, Side s);
@@ -215,6 +279,24 @@ class NetVConnection final : public VConnection, public NetEvent {
   bool out_of_memory(ssize_t r, Side s);
   int socket_error(int fallback);
   void net_activity() { last_activity_ = handler->now(); }
+
+  // net_write.cc
+  ssize_t write_to_kernel(const iovec* iov, int count, unsigned* needs);
+  Sent send_queued();
+  void take_messages();
+  void finish_writing();
+  void writer_called(NetHandler& here);
+  void fail_queue(int error);
+  void drop_messages(int code);
+  void uncount(int64_t n, WriteRequest* done, int code);
+  void tell_drained(int64_t left);
+  void arm_write_deadline();
+  static void on_write_deadline(void* vc);
+
+  // failure.cc
+  void fail_here();
+  void note_failure(int error);
+  Shared& shared();
 
   // connecting.cc
   void connect_progress();
@@ -227,10 +309,32 @@ class NetVConnection final : public VConnection, public NetEvent {
   std::unique_ptr<Address> local_;
   std::unique_ptr<PendingConnect> connect_;
   std::unique_ptr<Timer> timer_;  // retry after ENOBUFS, or the end of lingering; made when needed
-  BlockChain out_;
-  // A count that orders nothing; added before a message is submitted (B-65).
+
+  SendQueue out_;
+  WriteList writes_;
+  WriterCall writer_call_{*this};
+  // While writes_ is not idle. Stored by who found it idle, taken back before it is idle again, both
+  // ordered by writes_ and the mailbox.
+  VersionedPool<NetVConnection>::Handle writer_;
+  bool writing_ = false;           // writer_called() has come: messages are taken from writes_
+  std::atomic<bool> in_writev_{false};  // INV-29; checked in debug builds
+  // Counts that order nothing; unsent_ is raised before a message is submitted (B-65).
   std::atomic<int64_t> unsent_{0};
-  int64_t drain_mark_ = -1;  // >= 0: notify_drained() waits
+  std::atomic<int64_t> max_unwritten_{kMaxUnwritten};
+  std::atomic<int> refused_{0};  // release in refuse_messages, acquire in write_refusal
+  struct Drain {
+    int64_t mark;
+    Notice* told;
+  };
+  std::unique_ptr<std::vector<Drain>> drains_;
+  std::unique_ptr<Timer> write_deadline_;
+  std::unique_ptr<BlockChain> unread_;
+
+  // The first error. seq_cst with shared_: who registers publishes shared_, then looks at failure_;
+  // who fails stores failure_, then looks at shared_ (SK-7).
+  std::atomic<int> failure_{0};
+  std::atomic<Shared*> shared_{nullptr};  // made when first needed, freed with the connection
+
   Nanos submit_time_;
   Nanos last_activity_ = 0;
   Nanos linger_until_ = 0;
@@ -248,6 +352,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   Event trap_event_ = Event::kWriteReady;
   bool trap_ = false;
   bool lingering_ = false;
+  bool graceful_ = false;  // lingers until the peer's end
   bool shut_after_flush_ = false;
   bool write_failed_ = false;
   bool read_ended_ = false;  // EOS or ERROR was told: a new arming hears it again
@@ -259,11 +364,12 @@ void NetVConnection::move_to(NetHandler& to, F done) {
   if (&to == handler) return done(this);
   NETVC_ASSERT(recursion_ == 0);
   if (timer_) handler->timers.cancel(*timer_);
+  if (write_deadline_) handler->timers.cancel(*write_deadline_);
   pool().set_owner(id_, nullptr);
   handler->detach(*this, con_.fd());
   handler = &to;
   read.triggered = write.triggered = true;  // edges seen by the old poller are lost (MG-2)
-  to.post([this, done](NetHandler& h) mutable {
+  const bool posted = to.post([this, done](NetHandler& h) mutable {
     while (home() != &h)
       ::sched_yield();  // the old thread is about to store it
     if (attach(h) != 0) {
@@ -272,6 +378,11 @@ void NetVConnection::move_to(NetHandler& to, F done) {
     }
     done(this);
   });
+  if (!posted) {
+    handler = nullptr;
+    release();
+    return done(nullptr);
+  }
   // Behind the task, so that no command sent to the new home from here on is in front of it.
   home_.store(&to, std::memory_order_release);
 }

@@ -33,10 +33,9 @@ bool post(VersionedId id, F f) {
   VcPool::Handle vc = NetVConnection::pool().address(id);
   NetHandler* home = vc ? vc->home() : nullptr;
   if (!home) return false;
-  home->post([id, f = std::move(f)](NetHandler& here) mutable {
+  return home->post([id, f = std::move(f)](NetHandler& here) mutable {
     detail::run_at_home(id, here, std::move(f));
   });
-  return true;
 }
 
 /// Any thread. Like VIO::reenable; posts at most one command per direction that is under way

@@ -11,8 +11,8 @@ namespace netvc {
 void Tunnel::join(Ref<Tunnel> t, VersionedId a, VersionedId b) {
   VcPool::Handle vb = NetVConnection::pool().address(b);
   NetHandler* home = vb ? vb->home() : nullptr;
-  if (!home) return fail(std::move(t), a, b);
-  home->post([t = std::move(t), a, b](NetHandler& here) { take_off(t, a, b, here); });
+  if (home && home->post([t, a, b](NetHandler& here) { take_off(t, a, b, here); })) return;
+  fail(std::move(t), a, b);
 }
 
 // On b's thread, since only there it can be taken off.
@@ -67,6 +67,7 @@ void Tunnel::start(VcPool::Handle a, VcPool::Handle b) {
   for (int source : {0, 1}) {
     take_over(source, *legs_[source].vc);
     legs_[source].vc->observer = this;
+    legs_[source].vc->refuse_messages(ENET_TUNNELED);
   }
   for (int source : {0, 1}) {
     Leg& leg = legs_[source];

@@ -1,4 +1,5 @@
-// What a test took it gives back: descriptors (INV-12), connections and block memory (INV-13).
+// What a test took it gives back: descriptors (INV-12), connections, messages and block memory
+// (INV-13).
 // Declare a LeakCheck first in a test case, so that it is destroyed last.
 #pragma once
 
@@ -32,22 +33,26 @@ class LeakCheck {
   ~LeakCheck() {
     // The last handle of a connection may be dropped by another thread: a moment for it.
     const Nanos give_up = monotonic_now() + kSecond;
-    while ((connections() || blocks_.blocks() || blocks_.data()) && monotonic_now() < give_up) {
+    while ((connections() || requests() || blocks_.blocks() || blocks_.data()) &&
+           monotonic_now() < give_up) {
       std::this_thread::yield();
     }
     CHECK_MESSAGE(descriptors() == 0, "descriptors leaked: ", descriptors());
     CHECK_MESSAGE(connections() == 0, "connections leaked: ", connections());
+    CHECK_MESSAGE(requests() == 0, "messages leaked: ", requests());
   }
 
   /// Taken since the start.
   int descriptors() const { return open_descriptors() - descriptors_; }
   int64_t connections() const { return NetVConnection::pool().live() - connections_; }
+  int64_t requests() const { return WriteRequest::live() - requests_; }
   const BlockCount& blocks() const { return blocks_; }
 
  private:
   BlockCount blocks_;
   int descriptors_ = open_descriptors();
   int64_t connections_ = NetVConnection::pool().live();
+  int64_t requests_ = WriteRequest::live();
 };
 
 }  // namespace netvc::test

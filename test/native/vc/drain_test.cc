@@ -1,4 +1,4 @@
-// What the observer of a connection is told besides events: drained, buffer full, closed.
+// Waiting for unsent messages (when_drained), and what the observer of a connection is told.
 #include <doctest/doctest.h>
 
 #include "support/buf.h"
@@ -6,6 +6,7 @@
 #include "support/fault_injector.h"
 #include "support/leak_check.h"
 #include "support/loop.h"
+#include "support/notices.h"
 
 namespace netvc::test {
 
@@ -14,12 +15,7 @@ namespace {
 struct Observer final : VcObserver {
   void on_vc_closed(NetVConnection&, bool) override { ++closed; }
   void on_buffer_full(NetVConnection&) override { ++full; }
-  void on_drained(NetVConnection& vc) override {
-    ++drained;
-    if (close_then) vc.do_io_close();
-  }
-  int closed = 0, full = 0, drained = 0;
-  bool close_then = false;
+  int closed = 0, full = 0;
 };
 
 struct Fixture {
@@ -29,6 +25,7 @@ struct Fixture {
   VcAndPeer c{loop, Family::kTcp4};
   Recorder rec;
   Observer observer;
+  Notices drained;
   Buf in;
 
   Fixture() { c->observer = &observer; }
@@ -43,66 +40,54 @@ struct Fixture {
 TEST_CASE_FIXTURE(Fixture, "drained: told once, when the unsent bytes have fallen to the mark") {
   faults.script(SocketOp::kWrite, c->get_socket(), {at_most(400), fail(EAGAIN)});
   queue(1000);
-  c->notify_drained(500);
-  CHECK_EQ(observer.drained, 0);
+  c->when_drained(500, drained.notice());
+  CHECK(drained.codes.empty());
   loop.settle();
   CHECK_EQ(c->unsent(), 600);
-  CHECK_EQ(observer.drained, 0);
+  CHECK(drained.codes.empty());
   c->on_poll(kPollOut);
   loop.settle();
   CHECK_EQ(c->unsent(), 0);
-  CHECK_EQ(observer.drained, 1);
+  CHECK_EQ(drained.codes, std::vector<int>{0});
   queue(10);
   loop.settle();
-  CHECK_EQ(observer.drained, 1);
+  CHECK_EQ(drained.codes, std::vector<int>{0});
 }
 
 TEST_CASE_FIXTURE(Fixture, "drained: told at once when it is so already") {
-  c->notify_drained(0);
-  CHECK_EQ(observer.drained, 1);
+  c->when_drained(0, drained.notice());
+  CHECK_EQ(drained.codes, std::vector<int>{0});
 }
 
-TEST_CASE_FIXTURE(Fixture, "drained: bytes counted by their submitter are not counted again") {
-  c->add_unsent(5);
-  CHECK(c->queue_write("12345", 5, true));
-  CHECK_EQ(c->unsent(), 5);
-  loop.settle();
-  CHECK_EQ(c->unsent(), 0);
-  c->do_io_shutdown(Shutdown::kWrite);
-  c->add_unsent(5);
-  CHECK_FALSE(c->queue_write("12345", 5, true));
-  CHECK_EQ(c->unsent(), 0);
-}
-
-TEST_CASE_FIXTURE(Fixture, "drained: the observer may close in it, in the middle of a write pass") {
-  observer.close_then = true;
-  faults.script(SocketOp::kWrite, c->get_socket(), {at_most(600)});
+TEST_CASE_FIXTURE(Fixture, "drained: several wait, each for its own mark") {
+  Notices all;
+  faults.script(SocketOp::kWrite, c->get_socket(), {at_most(600), fail(EAGAIN)});
   queue(1000);
-  c->notify_drained(500);
-  REQUIRE(loop.until([&] { return !c.alive(); }));
-  CHECK_EQ(observer.drained, 1);
-  CHECK_EQ(observer.closed, 1);
-  CHECK_EQ(c.peer.receive_all().size(), 1000);  // accepted messages still leave
+  c->when_drained(0, all.notice());
+  c->when_drained(500, drained.notice());
+  loop.settle();
+  CHECK_EQ(drained.codes, std::vector<int>{0});
+  CHECK(all.codes.empty());
+  c->on_poll(kPollOut);
+  loop.settle();
+  CHECK_EQ(all.codes, std::vector<int>{0});
 }
 
-TEST_CASE_FIXTURE(Fixture, "drained: the observer may close in it when the queue fails") {
-  observer.close_then = true;
+TEST_CASE_FIXTURE(Fixture, "drained: told the error when the queue fails") {
   faults.script(SocketOp::kWrite, c->get_socket(), {fail(EPIPE)});
   c->do_io_read(&rec, VIO::kUnlimited, in.m);
-  rec.expect_silence();
   queue(1000);
-  c->notify_drained(500);
+  c->when_drained(500, drained.notice());
   loop.settle();
-  CHECK_EQ(observer.drained, 1);
-  CHECK_FALSE(c.alive());
+  CHECK_EQ(drained.codes, std::vector<int>{EPIPE});
 }
 
-TEST_CASE_FIXTURE(Fixture, "drained: a closed connection tells it to nobody") {
+TEST_CASE_FIXTURE(Fixture, "drained: told that it was closed") {
   queue(1000);
-  c->notify_drained(500);
+  c->when_drained(500, drained.notice());
   c->do_io_close(ECONNABORTED);
   loop.settle();
-  CHECK_EQ(observer.drained, 0);
+  CHECK_EQ(drained.codes, std::vector<int>{ENET_CLOSED});
   CHECK_EQ(observer.closed, 1);
 }
 

@@ -11,6 +11,8 @@
 #include "support/fault_injector.h"
 #include "support/leak_check.h"
 #include "support/loop.h"
+#include "support/notices.h"
+#include "vc/write.h"
 
 namespace netvc::test {
 
@@ -24,6 +26,7 @@ struct Stage {
   Recorder& second;
   Buf& in;
   Buf& out;
+  Notices& told;
 };
 
 struct Call {
@@ -102,7 +105,25 @@ const Call kCalls[] = {
     {"trap", [](Stage& s) { s.vc.trap_write_buffer_empty(true, Event::kWriteBufferEmpty); }},
     {"queue_write", [](Stage& s) { s.vc.queue_write("message", 7); }},
     {"write_now", [](Stage& s) { s.vc.write_now("message", 7); }},
-    {"notify_drained", [](Stage& s) { s.vc.notify_drained(0); }},
+    {"when_drained", [](Stage& s) { s.vc.when_drained(0, s.told.notice()); }},
+    {"write by id", [](Stage& s) { write(s.vc.id(), "message", 7); }},
+    {"write by id, close",
+     [](Stage& s) {
+       write(s.vc.id(), "message", 7);
+       s.vc.do_io_close();
+     }},
+    {"fail",
+     [](Stage& s) {
+       NetVConnection::set_failed(NetVConnection::pool().address(s.vc.id()), ECANCELED, "test");
+     }},
+    {"close gracefully", [](Stage& s) { s.vc.close_gracefully(); }},
+    {"close with reset", [](Stage& s) { s.vc.close_with_reset(); }},
+    {"unread",
+     [](Stage& s) {
+       BlockChain bytes;
+       bytes.append("again", 5);
+       s.vc.unread(bytes);
+     }},
     {"consume",
      [](Stage& s) {
        s.in.take();
@@ -175,6 +196,7 @@ void one(When when, const Call& call, Family f) {
   LeakCheck leaks;
   std::optional<Faults> faults;
   Recorder rec, second;
+  Notices told;
   Buf in(kIndexLarge, 4096), out(kIndexLarge, 4096);
   Loop loop;
   VcAndPeer other(loop, Family::kUnix);
@@ -183,7 +205,7 @@ void one(When when, const Call& call, Family f) {
   const auto make = [&](NetVConnection& vc) {
     if (std::exchange(made, true)) return;
     id = vc.id();
-    Stage stage{vc, other.vc, rec, second, in, out};
+    Stage stage{vc, other.vc, rec, second, in, out, told};
     call.make(stage);
     if (vc.closed_now()) {
       rec.expect_silence();

@@ -1,0 +1,187 @@
+// The end of vc/net_vconnection.h: shutting sides, closing, and what follows a close: messages that
+// still leave, and a peer that still sends.
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "vc/pending_connect.h"
+
+namespace netvc {
+
+namespace {
+
+constexpr int kDiscardReads = 16;  // per activation, of 16 KiB each
+constexpr size_t kDiscardBytes = 16384;
+
+}  // namespace
+
+void NetVConnection::do_io_shutdown(Shutdown how) {
+  if (closed_now()) return;
+  const auto sides = static_cast<unsigned>(how);
+  if (sides & kShutRead) {
+    shut_ |= kShutRead;  // OR, so that READ then WRITE keeps both (B-9)
+    ::shutdown(con_.fd(), SHUT_RD);
+    read_vio.clear();
+    update_interest(Side::kRead);
+  }
+  if (sides & kShutWrite) {
+    take_messages();  // accepted before: they go first
+    shut_ |= kShutWrite;
+    refuse_messages(ENET_SHUT);
+    write_vio.clear();
+    if (out_.empty()) {
+      end_of_stream();
+    } else {
+      shut_after_flush_ = true;
+    }
+    update_interest(Side::kWrite);
+  }
+}
+
+void NetVConnection::end_of_stream() {
+  shut_ |= kShutWrite;
+  shut_after_flush_ = false;
+  ::shutdown(con_.fd(), SHUT_WR);
+}
+
+void NetVConnection::do_io_close(int error) {
+  if (closed_now()) return;
+  take_messages();
+  read_vio.clear();
+  write_vio.clear();
+  if (error != 0 && error != -1) lerrno = error;
+  closed_.store(error == -1 ? 1 : -1, std::memory_order_release);
+  update_interest(Side::kRead);
+  update_interest(Side::kWrite);
+  if (recursion_ == 0) close_vc();  // else the outermost signal() frame does it (SIG-6)
+}
+
+// Nobody could be told of its end (SIG-2).
+void NetVConnection::end_by_itself() {
+  gone_ = true;
+  read_vio.clear();
+  write_vio.clear();
+  closed_.store(1, std::memory_order_release);
+  if (recursion_ == 0) close_vc();
+}
+
+void NetVConnection::close_gracefully(Nanos limit) {
+  if (closed_now()) return;
+  if (con_.is_socket && con_.is_stream && !connect_ && !write_failed_ && handler) {
+    graceful_ = true;
+    linger_until_ = monotonic_now() + limit;
+  }
+  do_io_close();
+}
+
+void NetVConnection::close_with_reset() {
+  if (closed_now()) return;
+  if (con_.is_socket) {
+    const ::linger reset{1, 0};
+    ::setsockopt(con_.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  }
+  do_io_close(0);
+}
+
+void NetVConnection::close_vc() {
+  if (observer) std::exchange(observer, nullptr)->on_vc_closed(*this, gone_);
+  if (drains_) tell_drained(unsent());
+  const bool orderly = closed_.load(std::memory_order_relaxed) == 1 && !gone_;
+  const bool unsent = !out_.empty() && !write_failed_ && !connect_;
+  if (orderly && handler && (unsent || graceful_)) return linger(kLingerLimit);
+  finish_close();
+}
+
+void NetVConnection::linger(Nanos limit) {
+  if (!lingering_) {
+    lingering_ = true;
+    handler->counters.lingering.add();
+    if (!graceful_) linger_until_ = monotonic_now() + limit;
+    retry_later(std::max<Nanos>(0, linger_until_ - monotonic_now()));
+    if (graceful_) {
+      read.triggered = true;
+      if (out_.empty()) end_of_stream();
+    }
+  }
+  update_interest(Side::kRead);
+  update_interest(Side::kWrite);
+}
+
+void NetVConnection::linger_io(Direction& d) {
+  if (d.side == Side::kWrite) {
+    if (send_queued() != Sent::kAll) return;
+    if (!graceful_) return finish_close();
+    end_of_stream();
+    return update_interest(Side::kWrite);
+  }
+  char scratch[kDiscardBytes];
+  for (int i = 0; i < kDiscardReads; ++i) {
+    const iovec iov{scratch, sizeof scratch};
+    unsigned needs = 0;
+    const ssize_t r = transport->read(con_, &iov, 1, &needs);
+    if (r > 0) continue;
+    if (r == -EAGAIN || r == -EWOULDBLOCK || r == -ENOBUFS || r == -ENOMEM)
+      return not_ready(Side::kRead);
+    if (r < 0 || out_.empty()) return finish_close();
+    graceful_ = false;  // the peer has ended; what is left of ours goes first
+    return update_interest(Side::kRead);
+  }
+  handler->reschedule(read);
+}
+
+void NetVConnection::release() {
+  read_vio.clear();
+  write_vio.clear();
+  closed_.store(1, std::memory_order_release);
+  observer = nullptr;
+  finish_close();
+}
+
+void NetVConnection::finish_close() {
+  const int code = failure() ? failure() : ENET_CLOSED;
+  note_failure(ENET_CLOSED);
+  drop_messages(code);
+  if (drains_) tell_drained(unsent());
+  if (handler) {
+    if (timer_) handler->timers.cancel(*timer_);
+    if (write_deadline_) handler->timers.cancel(*write_deadline_);
+    if (lingering_) handler->counters.lingering.add(-1);
+    cancel_connect();
+    handler->detach(*this, con_.fd());
+    handler->counters.closed.add();
+  }
+  con_.close();
+  pool().fail(id_);  // may be the end of *this
+}
+
+void NetVConnection::shut_down() {
+  NETVC_ASSERT(recursion_ == 0);
+  if (closed_now()) return finish_close();  // was lingering
+  ConnectHandler* told = connect_ ? connect_->handler : nullptr;
+  gone_ = true;
+  closed_.store(-1, std::memory_order_release);
+  read_vio.clear();
+  write_vio.clear();
+  close_vc();
+  if (told) told->on_open_failed({ECANCELED, 0});
+}
+
+void NetVConnection::retry_later(Nanos delay) {
+  if (!timer_) timer_ = std::make_unique<Timer>(&NetVConnection::on_timer, this);
+  handler->timers.arm(*timer_, monotonic_now() + delay);
+}
+
+void NetVConnection::on_timer(void* p) {
+  auto* vc = static_cast<NetVConnection*>(p);
+  if (vc->lingering_) {
+    const Nanos left = vc->linger_until_ - monotonic_now();
+    if (left <= 0) return vc->finish_close();
+    vc->retry_later(left);
+  }
+  vc->handler->reschedule(vc->read);
+  vc->handler->reschedule(vc->write);
+}
+
+}  // namespace netvc

@@ -1,0 +1,112 @@
+// The failure of vc/net_vconnection.h: once, with a reason, known to everybody who holds the id.
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "vc/pending_connect.h"
+#include "vc/remote.h"
+#include "vc/shared_state.h"
+
+namespace netvc {
+
+NetVConnection::~NetVConnection() {
+  NETVC_ASSERT(!open_link.linked);
+  delete shared_.load(std::memory_order_relaxed);
+}
+
+NetVConnection::Shared& NetVConnection::shared() {
+  Shared* s = shared_.load(std::memory_order_seq_cst);
+  if (s) return *s;
+  auto* made = new Shared();
+  if (shared_.compare_exchange_strong(s, made, std::memory_order_seq_cst)) return *made;
+  delete made;
+  return *s;
+}
+
+void NetVConnection::note_failure(int error) {
+  int none = 0;
+  if (!failure_.compare_exchange_strong(none, error, std::memory_order_seq_cst)) return;
+  Shared* s = shared_.load(std::memory_order_seq_cst);
+  if (!s) return;  // whoever registers from now on sees failure_
+  std::vector<Notice*> told;
+  {
+    std::lock_guard<std::mutex> lock(s->mutex);
+    told.swap(s->on_failed);
+  }
+  for (Notice* n : told)
+    n->tell(error);
+}
+
+bool NetVConnection::set_failed(VcPool::Handle self, int error, std::string text) {
+  if (error == 0) error = EFAILEDSOCKET;
+  Shared& s = self->shared();
+  std::vector<Notice*> told;
+  {
+    std::lock_guard<std::mutex> lock(s.mutex);
+    int none = 0;
+    if (!self->failure_.compare_exchange_strong(none, error, std::memory_order_seq_cst))
+      return false;
+    s.failure_text = std::move(text);
+    told.swap(s.on_failed);
+  }
+  for (Notice* n : told)
+    n->tell(error);
+  remote::post(self->id(), [](NetVConnection& vc) { vc.fail_here(); });
+  return true;
+}
+
+void NetVConnection::on_failed(Notice* told) {
+  Shared& s = shared();
+  {
+    std::lock_guard<std::mutex> lock(s.mutex);
+    if (failure() == 0) {
+      s.on_failed.push_back(told);
+      return;
+    }
+  }
+  told->tell(failure());
+}
+
+std::string NetVConnection::failure_text() {
+  Shared* s = shared_.load(std::memory_order_seq_cst);
+  if (!s) return {};
+  std::lock_guard<std::mutex> lock(s->mutex);
+  return s->failure_text;
+}
+
+bool NetVConnection::pop_pipelined(Pipelined* out) {
+  Shared* s = shared_.load(std::memory_order_seq_cst);
+  if (!s) return false;
+  std::lock_guard<std::mutex> lock(s->mutex);
+  if (s->pipelined.empty()) return false;
+  *out = s->pipelined.front();
+  s->pipelined.pop_front();
+  return true;
+}
+
+// After set_failed, on the connection's thread: every armed operation has its end.
+void NetVConnection::fail_here() {
+  if (closed_now()) {
+    if (lingering_) finish_close();
+    return;
+  }
+  const int error = failure();
+  if (connect_) return end_connect({error, error});
+  ::shutdown(con_.fd(), SHUT_RDWR);
+  if (latched_errno_ == 0) latched_errno_ = error;
+  write_failed_ = read_ended_ = true;  // who arms again hears it again
+  pending_read_ = -error;
+  write.triggered = false;
+  drop_messages(error);
+  lerrno = error;
+  bool told = false;
+  for (Side side : {Side::kRead, Side::kWrite}) {
+    const VIO& vio = vio_of(side);
+    if (!vio.cont || vio.op == Op::kNone || vio.ended || vio.ntodo() <= 0) continue;
+    told = true;
+    if (!signal_done(Event::kError, side) || closed_now()) return;
+  }
+  if (!told) end_by_itself();
+}
+
+}  // namespace netvc

@@ -1,0 +1,266 @@
+// The messages of vc/net_vconnection.h: how they come from their writers to the kernel.
+//
+// Everything but submit() and write_refusal() runs on the connection's thread. Notices are told from
+// here; they must not call into this connection (vc/notice.h), so no state is read again after them.
+#include <cerrno>
+
+#include "vc/net_vconnection.h"
+#include "vc/remote.h"
+#include "vc/shared_state.h"
+
+namespace netvc {
+
+namespace {
+
+constexpr int kMaxIov = 1024;  // IOV_MAX on Linux
+// As much as one activation sends before others get their turn (NH-4).
+constexpr int64_t kPassLimit = int64_t{4} << 20;
+
+}  // namespace
+
+// --- from any thread ----------------------------------------------------------------------------
+
+int NetVConnection::write_refusal() const {
+  if (const int error = failure()) return error;
+  if (closed_.load(std::memory_order_acquire) != 0) return ENET_CLOSED;
+  return refused_.load(std::memory_order_acquire);
+}
+
+void NetVConnection::submit(VcPool::Handle self, WriteRequest* r) {
+  NetVConnection& vc = *self;
+  const bool timed = r->deadline != 0;
+  vc.unsent_.fetch_add(r->size(), std::memory_order_relaxed);  // before it is submitted (B-65)
+  if (!vc.writes_.push(r)) {
+    // Its deadline has to be known to the writer, even while the kernel takes nothing.
+    if (timed) remote::post(vc.id_, [](NetVConnection& at_home) { at_home.take_messages(); });
+    return;
+  }
+  NetHandler* home = vc.home();
+  vc.writer_ = std::move(self);
+  if (home->in_thread()) return vc.writer_called(*home);
+  if (home->post_task(&vc.writer_call_)) return;
+  // The handler has retired, and has closed the connection before: nobody else is at it.
+  vc.writer_called(*home);
+}
+
+// --- taking -------------------------------------------------------------------------------------
+
+void NetVConnection::writer_called(NetHandler& here) {
+  VcPool::Handle keep = writer_.again();
+  NetHandler* at = home();
+  // It has moved meanwhile, or is still arriving here.
+  const bool elsewhere = at != &here || (!is_at(here) && !closed_now());
+  if (elsewhere && at->post_task(&writer_call_)) return;
+  writing_ = true;
+  if (!is_at(here)) return drop_messages(failure() ? failure() : ENET_CLOSED);
+  take_messages();
+  if (out_.empty()) finish_writing();
+  update_interest(Side::kWrite);
+  settle();
+}
+
+// Everything that was submitted goes to the end of the queue, or is failed when nothing can leave.
+void NetVConnection::take_messages() {
+  if (!writing_) return;
+  const bool taken = stream_open() && (!closed_now() || lingering_);
+  for (WriteRequest* r = writes_.take(); r;) {
+    WriteRequest* next = r->next.load(std::memory_order_relaxed);
+    if (!taken) {
+      r->next.store(nullptr, std::memory_order_relaxed);
+      uncount(r->size(), r, failure() ? failure() : closed_now() ? ENET_CLOSED : ENET_SHUT);
+    } else {
+      if (r->pipelined_count > 0) {
+        Shared& s = shared();
+        std::lock_guard<std::mutex> lock(s.mutex);
+        s.pipelined.push_back({r->pipelined_count, r->with_auth});
+      }
+      const Nanos deadline = r->deadline;
+      out_.append(r);
+      if (deadline != 0) {
+        if (!write_deadline_) write_deadline_ = std::make_unique<Timer>(&on_write_deadline, this);
+        if (!write_deadline_->armed() || write_deadline_->when() > deadline)
+          handler->timers.arm(*write_deadline_, deadline);
+      }
+    }
+    r = next;
+  }
+}
+
+// Gives the role of the writer up, unless something has come meanwhile.
+void NetVConnection::finish_writing() {
+  if (!writing_) return;
+  VcPool::Handle w = std::move(writer_);  // before the list is idle: then it is the next one's
+  writing_ = false;
+  if (writes_.finish()) return;
+  writer_ = std::move(w);
+  writing_ = true;
+}
+
+// --- leaving ------------------------------------------------------------------------------------
+
+ssize_t NetVConnection::write_to_kernel(const iovec* iov, int count, unsigned* needs) {
+  handler->counters.write_calls.add();
+  NETVC_ASSERT(!in_writev_.exchange(true, std::memory_order_relaxed));
+  const ssize_t r = transport->write(con_, iov, count, needs);
+  in_writev_.store(false, std::memory_order_relaxed);
+  if (r > 0) {
+    bytes_out_ += r;
+    handler->counters.write_bytes.add(r);
+    net_activity();
+  }
+  return r;
+}
+
+// As many pieces as one call takes, until all is out or the kernel has no room.
+NetVConnection::Sent NetVConnection::send_queued() {
+  for (int64_t pass = 0; pass < kPassLimit;) {
+    take_messages();
+    if (out_.empty()) {
+      finish_writing();
+      if (writing_) continue;
+      return Sent::kAll;
+    }
+    iovec iov[kMaxIov];
+    int64_t attempted = 0;
+    unsigned needs = 0;
+    const int count = out_.iovecs(iov, kMaxIov, &attempted);
+    const ssize_t r = write_to_kernel(iov, count, &needs);
+    if (r > 0) {
+      retries_ = 0;
+      pass += r;
+      uncount(r, out_.consume(r), 0);
+      continue;
+    }
+    if (r == -EAGAIN || r == -EWOULDBLOCK || r == -ENOTCONN || r == -EINPROGRESS) {
+      handler->counters.write_no_room.add();
+      not_ready(Side::kWrite);
+      return Sent::kBlocked;
+    }
+    if (out_of_memory(r, Side::kWrite)) return Sent::kBlocked;
+    fail_queue(socket_error(r == 0 ? EPIPE : static_cast<int>(-r)));
+    return Sent::kFailed;
+  }
+  handler->reschedule(write);
+  return Sent::kBlocked;
+}
+
+// What was queued is lost with the connection; whoever is armed hears of it.
+void NetVConnection::fail_queue(int error) {
+  note_failure(error);  // before any message is told (SW-11)
+  write_failed_ = true;
+  write.triggered = false;
+  drop_messages(error);
+  if (lingering_) return finish_close();
+  if (write_vio.cont || !read_vio.cont) {
+    lerrno = error;
+    signal_done(error == ECONNRESET && write_vio.cont ? Event::kEos : Event::kError, Side::kWrite);
+    return;
+  }
+  update_interest(Side::kWrite);
+  read.triggered = true;  // the reader meets the end of the connection by itself
+  handler->reschedule(read);
+}
+
+// Tells every message that was accepted, until nobody adds one (SW-11).
+void NetVConnection::drop_messages(int code) {
+  const int64_t queued = out_.size();
+  uncount(queued, out_.take_all(), code);
+  while (writing_) {
+    for (WriteRequest* r = writes_.take(); r;) {
+      WriteRequest* next = r->next.load(std::memory_order_relaxed);
+      r->next.store(nullptr, std::memory_order_relaxed);
+      uncount(r->size(), r, code);
+      r = next;
+    }
+    finish_writing();
+  }
+}
+
+// n bytes do not wait any more; `done` are messages that are through by this, or lost.
+void NetVConnection::uncount(int64_t n, WriteRequest* done, int code) {
+  const int64_t left = unsent_.fetch_sub(n, std::memory_order_relaxed) - n;
+  while (done) {
+    WriteRequest* next = done->next.load(std::memory_order_relaxed);
+    Notice* told = done->told;
+    done->destroy();
+    if (told) told->tell(code);
+    done = next;
+  }
+  if (drains_) tell_drained(left);
+}
+
+void NetVConnection::tell_drained(int64_t left) {
+  const int why = closed_now() ? ENET_CLOSED : write_failed_ ? failure() : 0;
+  std::erase_if(*drains_, [&](const Drain& d) {
+    if (why == 0 && left > d.mark) return false;
+    d.told->tell(why);
+    return true;
+  });
+}
+
+void NetVConnection::when_drained(int64_t mark, Notice* told) {
+  if (!drains_) drains_ = std::make_unique<std::vector<Drain>>();
+  drains_->push_back({mark, told});
+  tell_drained(unsent());
+}
+
+// --- deadlines ----------------------------------------------------------------------------------
+
+void NetVConnection::arm_write_deadline() {
+  if (!write_deadline_) return;
+  if (const Nanos due = out_.next_deadline()) handler->timers.arm(*write_deadline_, due);
+}
+
+void NetVConnection::on_write_deadline(void* p) {
+  auto* vc = static_cast<NetVConnection*>(p);
+  const int64_t before = vc->out_.size();
+  WriteRequest* expired = vc->out_.take_expired(vc->handler->now());
+  vc->uncount(before - vc->out_.size(), expired, ETIMEDOUT);
+  vc->arm_write_deadline();
+  if (vc->out_.empty()) vc->finish_writing();
+  vc->update_interest(Side::kWrite);
+}
+
+// --- messages of this thread --------------------------------------------------------------------
+
+bool NetVConnection::queue_write(const void* data, size_t n) {
+  if (!can_send()) return false;
+  take_messages();
+  unsent_.fetch_add(static_cast<int64_t>(n), std::memory_order_relaxed);
+  out_.append(data, n);
+  update_interest(Side::kWrite);
+  return true;
+}
+
+bool NetVConnection::queue_write(BlockChain& message) {
+  if (!can_send()) return false;
+  take_messages();
+  unsent_.fetch_add(message.size(), std::memory_order_relaxed);
+  out_.append(message);
+  update_interest(Side::kWrite);
+  return true;
+}
+
+size_t NetVConnection::write_some(const void* data, size_t n) {
+  // Only when nothing is in front of it and the kernel was not seen full.
+  if (!out_.empty() || writing_ || !write.triggered || connect_ || !handler || recursion_ > 0)
+    return 0;
+  const iovec iov{const_cast<void*>(data), n};
+  unsigned needs = 0;
+  const ssize_t r = write_to_kernel(&iov, 1, &needs);
+  if (r > 0) return static_cast<size_t>(r);
+  if (r == -EAGAIN || r == -EINPROGRESS || r == -ENOTCONN) {
+    write.triggered = false;
+  } else if (r < 0 && r != -ENOBUFS && r != -ENOMEM) {
+    socket_error(static_cast<int>(-r));  // latched: the write pass meets it again and reports
+  }
+  return 0;
+}
+
+bool NetVConnection::write_now(const void* data, size_t n) {
+  if (!can_send()) return false;
+  const size_t taken = write_some(data, n);
+  return taken == n || queue_write(static_cast<const char*>(data) + taken, n - taken);
+}
+
+}  // namespace netvc

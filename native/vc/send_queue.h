@@ -1,0 +1,53 @@
+// vc/send_queue.h - internal to native/vc.
+//
+// SendQueue: the messages of one connection in the order in which they leave, on the connection's
+// thread: those that its writer has taken from the WriteList, and those that its own thread has
+// queued. Messages that nobody waits for share blocks, so that many small ones are one piece of one
+// writev. Empty it holds nothing.
+#pragma once
+
+#include <sys/uio.h>
+
+#include "vc/write_request.h"
+
+namespace netvc {
+
+class SendQueue {
+ public:
+  SendQueue() = default;
+  ~SendQueue() { NETVC_ASSERT(!head_); }
+  SendQueue(const SendQueue&) = delete;
+  SendQueue& operator=(const SendQueue&) = delete;
+
+  bool empty() const { return size_ == 0; }
+  int64_t size() const { return size_; }
+
+  /// Copies.
+  void append(const void* data, size_t n);
+  /// By reference; takes the blocks.
+  void append(BlockChain& message);
+  /// Takes the request.
+  void append(WriteRequest* r);
+
+  /// Pieces for one writev, of as many messages as fit.
+  int iovecs(iovec* iov, int max, int64_t* attempted) const;
+  /// The first n bytes have left. Messages that are through by this and have a notice are answered,
+  /// oldest first, linked by next; the caller tells and destroys them.
+  WriteRequest* consume(int64_t n);
+  /// Everything, in order; the queue is empty then.
+  WriteRequest* take_all();
+  /// The messages whose deadline has come and of which nothing has left.
+  WriteRequest* take_expired(Nanos now);
+  /// The earliest deadline, 0 for none.
+  Nanos next_deadline() const;
+
+ private:
+  WriteRequest* plain_tail();
+  void link(WriteRequest* r);
+
+  WriteRequest* head_ = nullptr;
+  WriteRequest* tail_ = nullptr;
+  int64_t size_ = 0;
+};
+
+}  // namespace netvc
