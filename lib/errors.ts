@@ -30,7 +30,11 @@ export type ErrorCode =
   | 'ERR_TOO_MANY_READERS'
   | 'ERR_READER_CLOSED'
   | 'ERR_NETVC_LOAD'
+  | 'ERR_VC_NOT_OWNER'
+  | 'ERR_NOT_SHARED'
+  | 'ERR_NO_SUCH_WORKER'
   | 'EOVERCROWDED'
+  | 'EFAILEDSOCKET'
   | 'ENET_CONNECT_TIMEOUT'
   | 'ABORT_ERR'
 
@@ -71,7 +75,15 @@ export const { errno } = constants
 const names = new Map(Object.entries(errno).map(([name, n]) => [n, name]))
 names.set(errno.EAGAIN, 'EAGAIN')
 
-const connectTimeout = 20102
+/** Beyond the system's numbers; native/vc/codes.h. */
+export const Code = {
+  CONNECT_TIMEOUT: 20102,
+  OVERCROWDED: 20110,
+  FAILEDSOCKET: 20111,
+  CLOSED: 20112,
+  TUNNELED: 20113,
+  SHUT: 20114,
+} as const
 
 /** The symbolic name of a positive errno. */
 export function errnoName(n: number): string {
@@ -91,7 +103,7 @@ const hints: Record<string, string> = {
 export function systemError(n: number, syscall: string, address?: string): NetvcError {
   const positive = Math.abs(n)
   const where = address === undefined ? '' : ` ${address}`
-  if (positive === connectTimeout) {
+  if (positive === Code.CONNECT_TIMEOUT) {
     const text = `connect ENET_CONNECT_TIMEOUT${where}: no answer in time; see the timeout option`
     return new NetvcError('ENET_CONNECT_TIMEOUT', text, fields(positive, syscall, address))
   }
@@ -99,6 +111,52 @@ export function systemError(n: number, syscall: string, address?: string): Netvc
   const hint = hints[code]
   const text = `${syscall} ${code}${where}${hint === undefined ? '' : `: ${hint}`}`
   return new NetvcError(code, text, fields(-positive, syscall, address))
+}
+
+/** Why native code refuses a message, if that is not an error of the connection. */
+export function refusalError(code: number, what: string): NetvcError | undefined {
+  switch (code) {
+    case Code.OVERCROWDED:
+      return new NetvcError(
+        'EOVERCROWDED',
+        `${what}: too many bytes wait already for a peer that does not read; wait for drained(), or raise maxUnwritten`,
+      )
+    case Code.CLOSED:
+      return new NetvcError('ERR_VC_CLOSED', `${what}: the connection is closed`)
+    case Code.TUNNELED:
+      return new NetvcError('ERR_VC_TUNNELED', `${what}: the connection belongs to a tunnel`)
+    case Code.SHUT:
+      return new NetvcError('ERR_VC_SHUT', `${what}: the writing side was shut down`)
+    case errno.EINVAL:
+      return new NetvcError('EINVAL', `${what}: a message needs at least one byte`, {
+        errno: -errno.EINVAL,
+        syscall: what,
+      })
+    case errno.EOVERFLOW:
+      return new NetvcError(
+        'EOVERFLOW',
+        `${what}: pipelinedCount is at most ${String(0x3fffffff)}`,
+        {
+          errno: -errno.EOVERFLOW,
+          syscall: what,
+        },
+      )
+    default:
+      return undefined
+  }
+}
+
+/** The error of a connection; text is what VCHandle.setFailed has made of its argument. */
+export function messageError(code: number, what: string, text: string): NetvcError {
+  if (text === '' && code !== Code.FAILEDSOCKET) return systemError(code, what)
+  const given = (text === '' ? {} : JSON.parse(text)) as { code?: string; message?: string }
+  const message = given.message ?? 'somebody called setFailed()'
+  const name = given.code ?? (code === Code.FAILEDSOCKET ? 'EFAILEDSOCKET' : errnoName(code))
+  return new NetvcError(
+    name,
+    message,
+    code < Code.CONNECT_TIMEOUT ? { errno: -code, syscall: what } : {},
+  )
 }
 
 function fields(n: number, syscall: string, address: string | undefined) {

@@ -35,7 +35,7 @@ export const Record = {
   TUNNEL_END: 25,
   GONE: 26,
   BUFFER_FULL: 27,
-  DRAINED: 28,
+  NOTICE: 40,
 } as const
 
 /** What a record of a connection is handed to. */
@@ -112,7 +112,7 @@ function dispatch(port: number, from: number, n: number): void {
       const target = targets[slot] ?? weakTargets.get(slot)?.deref()
       if (target?.version !== version) continue
       target.onVioEvent(kind, records[at + 6], id, records[at + 4], records[at + 5])
-    } else if (kind >= Record.GONE) {
+    } else if (kind === Record.GONE || kind === Record.BUFFER_FULL) {
       findTarget(slot, version)?.onRecord(kind, id, records[at + 5])
     } else {
       portOwners[port]

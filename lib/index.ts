@@ -5,5 +5,13 @@ export { IOBufferReader, MIOBuffer, type MIOBufferOptions } from './mio-buffer.j
 export type { ConnectionOptions, ConnectOptions, ListenOptions } from './options.js'
 export { Reactor, type ReactorOptions, type ReactorStats } from './reactor.js'
 export { Tunnel, tunnel, type TunnelOptions, type TunnelResult } from './tunnel.js'
-export { VConnection, type ShutdownHow, type VConnectionInspection } from './vconnection.js'
+export {
+  VCHandle,
+  type Message,
+  type VConnectionInspection,
+  type WriteCallback,
+  type WriteOptions,
+} from './handle.js'
+export { VConnection, type ShutdownHow } from './vconnection.js'
+export { writeMany, type WriteManyResult } from './write-many.js'
 export { VIO, type VIOHandler } from './vio.js'

@@ -66,9 +66,31 @@ export interface Native {
   setNbytes(slot: number, version: number, side: number, generation: number, nbytes: number): number
   shutdown(slot: number, version: number, how: number): number
   close(slot: number, version: number, errno: number): number
+  closeGracefully(slot: number, version: number, ms: number): number
+  closeWithReset(slot: number, version: number): number
+
+  submit(
+    slot: number,
+    version: number,
+    bytes: Uint8Array | Uint8Array[],
+    flags: number,
+    token: number,
+    timeoutMs: number,
+    pipelinedCount: number,
+  ): number
   write(slot: number, version: number, bytes: Uint8Array): number
+  writeMany(ids: Int32Array, n: number, bytes: Uint8Array, results: Int32Array): number
+  failure(slot: number, version: number): number
+  failureText(slot: number, version: number): string
+  setFailed(slot: number, version: number, code: number, text: string): number
+  onFailed(slot: number, version: number, token: number): number
   unsent(slot: number, version: number): number
-  notifyDrained(slot: number, version: number, mark: number): number
+  maxUnwritten(slot: number, version: number, bytes: number): number
+  notifyDrained(slot: number, version: number, mark: number, token: number): number
+  popPipelined(slot: number, version: number): [count: number, auth: number] | undefined
+  inbox(): number
+  refNotices(on: number): void
+
   address(slot: number, version: number, local: number): NativeAddress | undefined
   inspect(slot: number, version: number): NativeInspection | undefined
   trapWriteBufferEmpty(slot: number, version: number, on: number): number
@@ -133,8 +155,10 @@ export interface NativeStats {
   closed: number
   events: number
   open: number
+  lingering: number
   threads: number
   connections: number
+  messages: number
   blocks: number
   blockBytes: number
   slabBytes: number

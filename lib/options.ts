@@ -1,4 +1,5 @@
 import { outOfRange, wrongType, NetvcArgumentError } from './errors.js'
+import type { WriteOptions } from './handle.js'
 
 /** What accepted and outgoing connections have in common. Buffer sizes are in bytes. */
 export interface ConnectionOptions {
@@ -118,6 +119,17 @@ const connect: Record<keyof ConnectOptions, Check> = {
   signal,
 }
 
+const write: Record<keyof WriteOptions, Check> = {
+  completion: (value, name) => {
+    if (typeof value !== 'boolean' && typeof value !== 'function')
+      throw wrongType(name, 'a boolean or a function', value)
+  },
+  ignoreOvercrowded: boolean,
+  timeout: integer(0, maxInt),
+  pipelinedCount: integer(0, Number.MAX_SAFE_INTEGER),
+  auth: boolean,
+}
+
 const reactor: Record<string, Check> = { threads: integer(0, 256) }
 const buffer: Record<string, Check> = {
   blockSize: integer(128, 2 * 1024 * 1024),
@@ -125,7 +137,7 @@ const buffer: Record<string, Check> = {
 }
 const tunnel: Record<string, Check> = buffer
 
-const tables = { listen, connect, reactor, buffer, tunnel } satisfies Record<
+const tables = { listen, connect, write, reactor, buffer, tunnel } satisfies Record<
   string,
   Record<string, Check>
 >

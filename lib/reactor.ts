@@ -1,7 +1,8 @@
 import { closeSync } from 'node:fs'
 import { parseAddress, resolveAddress, type ParsedAddress } from './address.js'
 import { abortError, NetvcError, outOfRange, systemError, wrongType } from './errors.js'
-import { closePort, openPort, Record } from './events.js'
+import { closePort, findTarget, openPort, Record } from './events.js'
+import { VCHandle } from './handle.js'
 import { held } from './hold.js'
 import { Listener } from './listener.js'
 import { native, type NativeStats } from './native.js'
@@ -233,6 +234,21 @@ export class Reactor {
     for (const t of [...this.#tunnels.values()]) t.ended(3, 0, 0)
   }
 
+  /**
+   * The connection with this id, wherever in the process it lives: the VConnection if this thread
+   * has it, otherwise a handle to write to it, close it, or follow its failure. Undefined when it is
+   * gone or has failed; an id is never used again (INV-11).
+   */
+  static address(id: bigint): VCHandle | undefined {
+    if (typeof id !== 'bigint') throw wrongType('id', 'a bigint, as VConnection.id', id)
+    if (id < 0n || id > 0xffffffffffffffffn) return undefined
+    const slot = Number(BigInt.asIntN(32, id))
+    const version = Number(BigInt.asIntN(32, id >> 32n))
+    if (native.failure(slot, version) !== 0) return undefined
+    const own = findTarget(slot, version)
+    return own instanceof VConnection ? own : new VCHandle(slot, version)
+  }
+
   /** True once close() was called. */
   get closed(): boolean {
     return this.#closing !== undefined
@@ -342,6 +358,11 @@ export class Reactor {
       this.#unsent = undefined
     }, closePollMs)
     if (!this.#wantsRef) this.#unsent.unref()
+  }
+
+  /** @internal */
+  get wantsRef(): boolean {
+    return this.#wantsRef
   }
 
   /** @internal */

@@ -1,9 +1,10 @@
-import { systemError, NetvcError, outOfRange, wrongType } from './errors.js'
+import { Code, NetvcError, refusalError, wrongType } from './errors.js'
 import { Record, VCEvent } from './events.js'
+import { VCHandle, type Message, type WriteCallback, type WriteOptions } from './handle.js'
 import { hold, holdAgain, letGo, lookLater } from './hold.js'
 import { IOBufferReader, MIOBuffer, toBytes } from './mio-buffer.js'
-import { Control, native, type NativeAddress, type NativeInspection } from './native.js'
-import { checkBytes, maxInt } from './options.js'
+import { Control, native } from './native.js'
+import { checkBytes } from './options.js'
 import type { Reactor } from './reactor.js'
 import type { Tunnel } from './tunnel.js'
 import { handlerFunction, VIO, type VIOHandler } from './vio.js'
@@ -14,10 +15,6 @@ const smallMessage = 4096
 const flushEarly = 64 * 1024
 const outBytes = native.out.length
 const maxCommands = native.commands.length / 4
-/** write() answers false from here on; drained() waits for half of it. */
-const highWaterMark = 256 * 1024
-/** write() refuses with EOVERCROWDED from here on. */
-const overcrowded = 64 * 1024 * 1024
 
 const { control, commands, out } = native
 let flushPlanned = false
@@ -27,13 +24,6 @@ function flushNow(): void {
   native.flush()
 }
 
-/** What inspect() shows: a snapshot for people and tests, not a stable interface. */
-export interface VConnectionInspection extends NativeInspection {
-  id: bigint
-  remoteAddress: string | undefined
-  localAddress: string | undefined
-}
-
 export type ShutdownHow = 'read' | 'write' | 'both'
 
 /**
@@ -41,9 +31,7 @@ export type ShutdownHow = 'read' | 'write' | 'both'
  * Server's NetVConnection (docs/vio.md). All handlers run on the JavaScript thread that has the
  * reactor, never on the caller's stack (but see VIO.reenableRe), and none after doIoClose().
  */
-export class VConnection {
-  /** @internal */ readonly slot: number
-  /** @internal */ readonly version: number
+export class VConnection extends VCHandle {
   /** @internal */ readonly reactor: Reactor
   /** @internal */ tunnel: Tunnel | undefined
   #read: VIO | undefined
@@ -52,25 +40,17 @@ export class VConnection {
   #shut = 0
   #error: NetvcError | undefined
   #submitted = 0
-  #drain: { promise: Promise<void>; resolve: () => void; reject: (e: Error) => void } | undefined
-  #remote: NativeAddress | undefined
-  #local: NativeAddress | undefined
+  #waits = 0
 
   /** @internal Made by Reactor. */
   constructor(reactor: Reactor, slot: number, version: number) {
+    super(slot, version)
     this.reactor = reactor
-    this.slot = slot
-    this.version = version
     hold(this)
   }
 
-  /** Names the connection for ever: plain data, never reused for another connection. */
-  get id(): bigint {
-    return (BigInt(this.version >>> 0) << 32n) | BigInt(this.slot >>> 0)
-  }
-
   /** True after doIoClose(), or when the connection ended with nobody armed to hear of it. */
-  get closed(): boolean {
+  override get closed(): boolean {
     return this.#closed
   }
 
@@ -141,22 +121,28 @@ export class VConnection {
   }
 
   /**
-   * Sends bytes (a string as UTF-8) as one message, ahead of bytes that a write operation has not
-   * sent yet. Everything written in one turn of the event loop leaves together.
-   *
-   * Answers false when more than 256 KiB wait: better call drained() before the next. Throws
-   * ERR_VC_CLOSED, ERR_VC_SHUT, ERR_VC_TUNNELED, or EOVERCROWDED when 64 MiB wait already (then
-   * nothing of the message is sent).
+   * As VCHandle.write. What this thread writes without options in one turn of the event loop leaves
+   * together. Such a message may be empty, and is nothing then. If the connection has just failed
+   * such a message is lost, and may be answered with false: the armed operations are about to be
+   * told, and drained() rejects.
    */
-  write(data: Uint8Array | string): boolean {
+  override write(data: Message, options: WriteOptions & { completion: true }): Promise<void>
+  override write(
+    data: Message,
+    options?: WriteOptions & { completion?: false | WriteCallback },
+  ): boolean
+  override write(data: Message, options?: WriteOptions): boolean | Promise<void>
+  override write(data: Message, options?: WriteOptions): boolean | Promise<void> {
+    if (options !== undefined || Array.isArray(data)) return this.submit(data, options)
     const bytes = data instanceof Uint8Array ? data : toBytes(data, 'data')
     if (this.#closed || this.#shut >= 2 || this.tunnel) this.assertUsable('write', 2)
     const n = bytes.length
-    if (this.#submitted + n > highWaterMark) this.#admit()
+    const high = this.writableHighWaterMark
+    if (this.#submitted + n > high && !this.#admit()) return false
     this.#submitted += n
     if (n > smallMessage) {
       native.write(this.slot, this.version, bytes)
-      return this.#submitted <= highWaterMark
+      return this.#submitted <= high
     }
     if (n === 0) return true
     let at = control[Control.OUT_USED]
@@ -183,35 +169,44 @@ export class VConnection {
       flushPlanned = true
       process.nextTick(flushNow)
     }
-    return this.#submitted <= highWaterMark
+    return this.#submitted <= high
   }
 
-  /** Asks the engine what really waits. Throws when that is too much. */
-  #admit(): void {
-    native.flush()
-    this.#submitted = Math.max(0, native.unsent(this.slot, this.version))
-    if (this.#submitted >= overcrowded) {
-      const text = `write: ${String(this.#submitted)} bytes wait already for a peer that does not read`
-      throw new NetvcError('EOVERCROWDED', text)
-    }
+  /** Asks the engine what really waits, and whether more is taken. False: it has failed. */
+  #admit(): boolean {
+    this.#submitted = this.writableLength
+    if (native.failure(this.slot, this.version)) return false
+    if (this.#submitted >= this.maxUnwritten) throw this.errorOf(Code.OVERCROWDED, 'write')
+    return true
   }
 
-  /** Bytes given to write() that the kernel has not taken. */
-  get writableLength(): number {
-    if (this.#closed) return 0
-    native.flush()
-    return Math.max(0, native.unsent(this.slot, this.version))
+  /** @internal */
+  protected override refusal(): number {
+    if (this.#closed) return Code.CLOSED
+    if (this.tunnel) return Code.TUNNELED
+    return this.#shut & 2 ? Code.SHUT : 0
+  }
+  /** @internal */
+  protected override get keepsAlive(): boolean {
+    return this.reactor.wantsRef
+  }
+  /** @internal */
+  protected override waits(change: 1 | -1): void {
+    this.#waits += change
+    if (change === 1) this.becameBusy()
+    else lookLater(this)
+  }
+  /** @internal */
+  protected override whenDrained(): void {
+    this.#submitted = 0
   }
 
-  /** Resolves when at most 128 KiB wait to be sent; rejects when the connection ends before. */
-  drained(): Promise<void> {
-    if (this.#closed) return Promise.reject(this.#closedError('drained'))
-    if (this.tunnel) return Promise.reject(tunneledError('drained'))
-    if (this.#drain) return this.#drain.promise
-    const drain = (this.#drain = withResolvers())
-    this.becameBusy()
-    native.notifyDrained(this.slot, this.version, highWaterMark / 2)
-    return drain.promise
+  override get failure(): NetvcError | undefined {
+    return this.#closed ? this.#error : super.failure
+  }
+
+  override get writableLength(): number {
+    return this.#closed ? 0 : super.writableLength
   }
 
   /**
@@ -230,71 +225,31 @@ export class VConnection {
     lookLater(this)
   }
 
-  /**
-   * Closes the connection. From its return on no handler of it is called. Messages given to write()
-   * before are still sent, for ten seconds at most, unless an errno is given: then it is an abort.
-   * Closing twice is harmless.
-   */
-  doIoClose(errno?: number): void {
-    if (errno !== undefined) {
-      if (typeof errno !== 'number') throw wrongType('errno', 'a number', errno)
-      if (!Number.isInteger(errno) || errno < 0 || errno > maxInt) {
-        throw outOfRange('errno', 'a positive system error number', errno)
-      }
-    }
+  override doIoClose(errno?: number): void {
     if (this.#closed) return
-    native.close(this.slot, this.version, errno ?? -1)
+    super.doIoClose(errno)
     if (errno === undefined && native.unsent(this.slot, this.version) > 0)
       this.reactor.waitForUnsent()
     this.markClosed(undefined)
   }
 
-  [Symbol.dispose](): void {
-    this.doIoClose()
+  override closeGracefully(timeout?: number): void {
+    if (this.#closed) return
+    super.closeGracefully(timeout)
+    this.reactor.waitForUnsent()
+    this.markClosed(undefined)
+  }
+
+  override closeWithReset(): void {
+    if (this.#closed) return
+    super.closeWithReset()
+    this.markClosed(undefined)
   }
 
   /** One-shot: WRITE_BUFFER_EMPTY when the write operation has emptied its buffer (WR-11). */
   trapWriteBufferEmpty(on = true): void {
     this.assertUsable('trapWriteBufferEmpty', 2)
     native.trapWriteBufferEmpty(this.slot, this.version, on ? 1 : 0)
-  }
-
-  /** `tcp://127.0.0.1:54321`, `unix:///path`; `unix://` for a peer without a name. */
-  get remoteAddress(): string | undefined {
-    return this.#address(0)?.[0]
-  }
-  get remoteHost(): string | undefined {
-    return this.#address(0)?.[1]
-  }
-  get remotePort(): number | undefined {
-    return this.#address(0)?.[2]
-  }
-  get localAddress(): string | undefined {
-    return this.#address(1)?.[0]
-  }
-  get localHost(): string | undefined {
-    return this.#address(1)?.[1]
-  }
-  get localPort(): number | undefined {
-    return this.#address(1)?.[2]
-  }
-
-  #address(local: 0 | 1): NativeAddress | undefined {
-    const known = local ? this.#local : this.#remote
-    if (known !== undefined || this.#closed) return known
-    const address = native.address(this.slot, this.version, local)
-    if (local) this.#local = address
-    else this.#remote = address
-    return address
-  }
-
-  /** The engine's state of the connection, or undefined when it is closed. On net threads this waits a turn. */
-  inspect(): VConnectionInspection | undefined {
-    if (this.#closed) return undefined
-    const state = native.inspect(this.slot, this.version)
-    if (!state) return undefined
-    const { id, remoteAddress, localAddress } = this
-    return { id, remoteAddress, localAddress, ...state }
   }
 
   // --- what the other files of lib use -------------------------------------------------------
@@ -305,7 +260,7 @@ export class VConnection {
       this.#read?.armed === true ||
       this.#write?.armed === true ||
       this.tunnel !== undefined ||
-      this.#drain !== undefined
+      this.#waits > 0
     )
   }
 
@@ -320,8 +275,6 @@ export class VConnection {
     const buffer = source && !source.isFreed ? source.handle : -1
     this.#read?.disarm()
     this.#write?.disarm()
-    this.#drain?.reject(tunneledError('drained'))
-    this.#drain = undefined
     this.tunnel = tunnel
     this.becameBusy()
     return buffer
@@ -335,8 +288,6 @@ export class VConnection {
     this.#read?.disarm()
     this.#write?.disarm()
     letGo(this)
-    this.#drain?.reject(this.#error ?? this.#closedError('drained'))
-    this.#drain = undefined
     this.reactor.connectionEnded()
   }
 
@@ -356,7 +307,7 @@ export class VConnection {
       }
       if (kind >= VCEvent.EOS) {
         vio.ended = true
-        this.#error = errno ? systemError(errno, side === 0 ? 'read' : 'write') : undefined
+        this.#error = errno ? this.errorOf(errno, side === 0 ? 'read' : 'write') : undefined
       }
       lookLater(this)
     }
@@ -383,13 +334,8 @@ export class VConnection {
       // The handler may have made room already, before it was known to be needed.
       vio.full = true
       if (!vio.buffer.highWater) vio.reenable()
-    } else if (kind === Record.DRAINED) {
-      this.#submitted = 0
-      this.#drain?.resolve()
-      this.#drain = undefined
-      lookLater(this)
     } else {
-      this.markClosed(errno ? systemError(errno, 'write') : undefined)
+      this.markClosed(errno ? this.errorOf(errno, 'write') : undefined)
     }
   }
 
@@ -409,25 +355,10 @@ export class VConnection {
   assertUsable(what: string, sides = 0, cancels = false): void {
     if (this.#closed && cancels) return
     if (this.#closed) throw this.#closedError(what)
-    if (this.tunnel) throw tunneledError(what)
+    if (this.tunnel) throw refusalError(Code.TUNNELED, what)!
     if (!cancels && this.#shut & sides) {
       const side = this.#shut & sides & 1 ? 'reading' : 'writing'
       throw new NetvcError('ERR_VC_SHUT', `${what}: the ${side} side was shut down`)
     }
   }
-}
-
-function tunneledError(what: string): NetvcError {
-  return new NetvcError('ERR_VC_TUNNELED', `${what}: the connection belongs to a tunnel`)
-}
-
-// Promise.withResolvers is not in Node 20.
-function withResolvers() {
-  let resolve!: () => void
-  let reject!: (e: Error) => void
-  const promise = new Promise<void>((yes, no) => {
-    resolve = yes
-    reject = no
-  })
-  return { promise, resolve, reject }
 }

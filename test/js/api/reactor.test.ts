@@ -22,6 +22,7 @@ describe('Reactor', () => {
       const [client, server] = await world.pair()
       client.write(pattern(1000))
       expect(await world.check(server, 1000).recorder.end()).toBe('READ_COMPLETE')
+      await eventually(() => world.reactor.stats().bytesWritten > 0, 'the writer has counted')
       const stats = world.reactor.stats()
       expect(stats).toMatchObject({
         accepted: 1,

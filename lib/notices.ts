@@ -1,0 +1,54 @@
+import { openPort, Record, type GlobalRecord } from './events.js'
+import { native } from './native.js'
+
+/**
+ * Answers from connections of any thread to this one: a message was sent, a queue has drained, a
+ * connection failed. Each is asked for under a number and comes exactly once (INV-10); native code
+ * leaves it in the inbox of this JavaScript thread (native/binding/env_inbox.h).
+ */
+interface Waiting {
+  tell: (errno: number) => void
+  keepsAlive: boolean
+}
+
+const waiting = new Map<number, Waiting>()
+let next = 1
+let alive = 0
+let opened = false
+
+const onRecord: GlobalRecord = (kind, _slot, _version, token, _count, errno) => {
+  if (kind !== Record.NOTICE) return
+  const entry = forget(token)
+  entry?.tell(errno)
+}
+// Referred to from here, since a port refers to its owner weakly.
+const owner = { onRecord }
+
+function keepAlive(change: 1 | -1): void {
+  alive += change
+  if (alive === 0 || (alive === 1 && change === 1)) native.refNotices(change === 1 ? 1 : 0)
+}
+
+/**
+ * A number to ask with. keepsAlive: this thread does not end by itself before the answer has come.
+ */
+export function expectNotice(tell: (errno: number) => void, keepsAlive: boolean): number {
+  if (!opened) {
+    opened = true
+    openPort(native.inbox(), owner)
+  }
+  const token = next
+  next = next === 0x7fffffff ? 1 : next + 1
+  waiting.set(token, { tell, keepsAlive })
+  if (keepsAlive) keepAlive(1)
+  return token
+}
+
+/** It will not come, or nobody wants it any more. */
+export function forget(token: number): Waiting | undefined {
+  const entry = waiting.get(token)
+  if (!entry) return undefined
+  waiting.delete(token)
+  if (entry.keepsAlive) keepAlive(-1)
+  return entry
+}
