@@ -35,6 +35,8 @@ export const Record = {
   TUNNEL_END: 25,
   GONE: 26,
   BUFFER_FULL: 27,
+  ASSIGNED: 28,
+  PARKED: 29,
   NOTICE: 40,
 } as const
 

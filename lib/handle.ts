@@ -11,6 +11,7 @@ import { toBytes } from './mio-buffer.js'
 import { native, type NativeAddress, type NativeInspection } from './native.js'
 import { expectNotice, forget } from './notices.js'
 import { checkOptions, maxInt } from './options.js'
+import { assign, mySeat } from './workers.js'
 
 /** What inspect() shows: a snapshot for people and tests, not a stable interface. */
 export interface VConnectionInspection extends NativeInspection {
@@ -306,6 +307,15 @@ export class VCHandle {
 
   [Symbol.dispose](): void {
     this.doIoClose()
+  }
+
+  /**
+   * Gives a parked connection to a thread that uses Reactor.shared(); its register() handler gets
+   * it. Throws ERR_VC_NOT_OWNER when it is not parked, ERR_NO_SUCH_WORKER, ERR_NOT_SHARED,
+   * ERR_VC_CLOSED.
+   */
+  assign(threadId: number): void {
+    assign(mySeat.current, this, threadId, false, -1)
   }
 
   /** The next message that expects answers, in the order of the stream (F-134). */

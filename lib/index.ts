@@ -15,3 +15,4 @@ export {
 export { VConnection, type ShutdownHow } from './vconnection.js'
 export { writeMany, type WriteManyResult } from './write-many.js'
 export { VIO, type VIOHandler } from './vio.js'
+export type { Chooser, Distribute, RegisterOptions, WorkerInfo } from './workers.js'

@@ -2,6 +2,7 @@ import { systemError, type NetvcError } from './errors.js'
 import { native } from './native.js'
 import type { Reactor } from './reactor.js'
 import type { VConnection } from './vconnection.js'
+import type { Chooser } from './workers.js'
 
 /** Accepts connections on one or several addresses. Made by Reactor.listen. */
 export class Listener {
@@ -9,15 +10,17 @@ export class Listener {
   readonly #ids: number[] = []
   readonly #addresses: string[] = []
   readonly #handler: (vc: VConnection) => void
+  readonly #choose: Chooser | undefined
   #running = 0
   #closing: Promise<void> | undefined
   #stopped: (() => void) | undefined
   #error: NetvcError | undefined
 
   /** @internal */
-  constructor(reactor: Reactor, handler: (vc: VConnection) => void) {
+  constructor(reactor: Reactor, handler: (vc: VConnection) => void, choose?: Chooser) {
     this.#reactor = reactor
     this.#handler = handler
+    this.#choose = choose
   }
 
   /** The addresses it listens on, with the real ports, in the order they were given. */
@@ -65,7 +68,10 @@ export class Listener {
       vc.doIoClose()
       return
     }
-    this.#handler(vc)
+    const workers = this.#choose ? this.#reactor.workers().filter((w) => w.registered) : []
+    const threadId = workers.length > 0 ? this.#choose?.(vc, workers) : undefined
+    if (threadId === undefined) this.#handler(vc)
+    else vc.assign(threadId)
   }
 
   /** @internal */

@@ -88,6 +88,20 @@ export interface Native {
   maxUnwritten(slot: number, version: number, bytes: number): number
   notifyDrained(slot: number, version: number, mark: number, token: number): number
   popPipelined(slot: number, version: number): [count: number, auth: number] | undefined
+  attachShared(threads: number, worker: number): number
+  registerSeat(reactor: number, on: number, onExit: number): void
+  workers(reactor: number): number[]
+  parked(reactor: number): bigint[]
+  assign(
+    reactor: number,
+    slot: number,
+    version: number,
+    worker: number,
+    owner: number,
+    buffer: number,
+  ): number
+  connectionEnded(reactor: number): void
+  syncReactor(reactor: number): void
   inbox(): number
   refNotices(on: number): void
 

@@ -1,5 +1,6 @@
 import { outOfRange, wrongType, NetvcArgumentError } from './errors.js'
 import type { WriteOptions } from './handle.js'
+import { distributions, type Distribute, type RegisterOptions } from './workers.js'
 
 /** What accepted and outgoing connections have in common. Buffer sizes are in bytes. */
 export interface ConnectionOptions {
@@ -38,6 +39,12 @@ export interface ListenOptions extends ConnectionOptions {
   acceptOnEveryThread?: boolean
   /** Accept on so many threads of their own (shared by the listeners of a reactor). Default 0. */
   acceptThreads?: number
+  /**
+   * Spreads accepted connections over the threads that have called register(); with a function
+   * this thread chooses. Needs Reactor.shared(). While nobody is registered, and without this
+   * option, the handler of listen() gets them.
+   */
+  distribute?: Distribute
   /** An open, bound or listening stream socket to use; the address only names it then. */
   fd?: number
   /** Cancels listen() while it is pending; afterwards it has no effect. */
@@ -105,6 +112,11 @@ const listen: Record<keyof ListenOptions, Check> = {
   acceptsPerWakeup: integer(1, 4096),
   acceptOnEveryThread: boolean,
   acceptThreads: integer(0, 64),
+  distribute: (value, name) => {
+    if (typeof value === 'function') return
+    if (typeof value !== 'string' || !Object.hasOwn(distributions, value))
+      throw wrongType(name, `one of ${Object.keys(distributions).join(', ')}, or a function`, value)
+  },
   fd: integer(0, maxInt),
   signal,
 }
@@ -130,6 +142,12 @@ const write: Record<keyof WriteOptions, Check> = {
   auth: boolean,
 }
 
+const register: Record<keyof RegisterOptions, Check> = {
+  onExit: (value, name) => {
+    if (value !== 'close' && value !== 'park') throw wrongType(name, "'close' or 'park'", value)
+  },
+}
+
 const reactor: Record<string, Check> = { threads: integer(0, 256) }
 const buffer: Record<string, Check> = {
   blockSize: integer(128, 2 * 1024 * 1024),
@@ -137,7 +155,7 @@ const buffer: Record<string, Check> = {
 }
 const tunnel: Record<string, Check> = buffer
 
-const tables = { listen, connect, write, reactor, buffer, tunnel } satisfies Record<
+const tables = { listen, connect, write, register, reactor, buffer, tunnel } satisfies Record<
   string,
   Record<string, Check>
 >

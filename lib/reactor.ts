@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs'
+import { threadId } from 'node:worker_threads'
 import { parseAddress, resolveAddress, type ParsedAddress } from './address.js'
 import { abortError, NetvcError, outOfRange, systemError, wrongType } from './errors.js'
 import { closePort, findTarget, openPort, Record } from './events.js'
@@ -9,6 +10,14 @@ import { native, type NativeStats } from './native.js'
 import { checkOptions, maxInt, type ConnectOptions, type ListenOptions } from './options.js'
 import { tunnelSizes, type Tunnel, type TunnelOptions } from './tunnel.js'
 import { VConnection } from './vconnection.js'
+import {
+  distributions,
+  mySeat,
+  notShared,
+  Seat,
+  type RegisterOptions,
+  type WorkerInfo,
+} from './workers.js'
 
 export interface ReactorOptions {
   /**
@@ -37,6 +46,9 @@ const closeLimitMs = 10_500
 /** Reactors with something open, which live although nobody refers to them. */
 const active = new Set<Reactor>()
 
+let shared: Reactor | undefined
+let attaching = false
+
 interface NativeReactor {
   handle: number
   ports: readonly number[]
@@ -55,6 +67,7 @@ function closeNative({ handle, ports }: NativeReactor): void {
  */
 export class Reactor {
   /** @internal */ readonly handle: number
+  /** @internal Only of the shared reactor. */ readonly seat: Seat | undefined
   /** Net threads; 0 for the inline engine. */
   readonly threads: number
   readonly #ports: number[]
@@ -71,12 +84,71 @@ export class Reactor {
   constructor(options?: ReactorOptions) {
     checkOptions('reactor', options)
     const wanted = options?.threads ?? 0
-    this.threads = wanted === 0 && !canInline ? 1 : wanted
-    this.handle = native.createReactor(this.threads)
+    const threads = wanted === 0 && !canInline ? 1 : wanted
+    this.handle = attaching ? native.attachShared(threads, threadId) : native.createReactor(threads)
     if (this.handle < 0) throw systemError(this.handle, 'reactor')
     this.#ports = native.ports(this.handle)
+    this.seat = attaching ? new Seat(this.handle) : undefined
+    this.threads = attaching ? this.#ports.length : threads
     for (const port of this.#ports) openPort(port, this)
     forgotten.register(this, { handle: this.handle, ports: this.#ports }, this)
+  }
+
+  /**
+   * The reactor whose net threads all JavaScript threads of this process share: connections can be
+   * given from one to another (VConnection.assign), and accepted ones spread over them
+   * (ListenOptions.distribute). The first caller's number of threads counts, default 1. Each
+   * thread has its own object; the net threads end when the last thread has closed its own.
+   */
+  static shared(options?: ReactorOptions): Reactor {
+    checkOptions('reactor', options)
+    if (shared && !shared.closed) return shared
+    attaching = true
+    try {
+      shared = new Reactor({ threads: Math.max(1, options?.threads ?? 1) })
+    } finally {
+      attaching = false
+    }
+    mySeat.current = shared.seat
+    return shared
+  }
+
+  /**
+   * Takes connections that other threads assign to this one, or that a listener distributes;
+   * handler is called for each. Keeps this thread alive until unregister(). Shared reactor only.
+   */
+  register(handler: (vc: VConnection) => void, options?: RegisterOptions): void {
+    this.#assertOpen('register')
+    this.#seat('register').register(handler, options)
+    this.#updateRef()
+  }
+  unregister(): void {
+    if (!this.#closing) this.#seat('unregister').unregister()
+    this.#updateRef()
+  }
+
+  /** The threads that use the shared reactor. */
+  workers(): WorkerInfo[] {
+    return this.#seat('workers').workers()
+  }
+
+  /** Ids of connections whose thread has gone, and that nobody was given: see VCHandle.assign. */
+  parked(): bigint[] {
+    this.#seat('parked')
+    return native.parked(this.handle)
+  }
+
+  /** listener hears of every connection that is parked from now on. The answer forgets it. */
+  onParked(listener: (id: bigint) => void): () => void {
+    if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener)
+    const { parkedListeners } = this.#seat('onParked')
+    parkedListeners.add(listener)
+    return () => void parkedListeners.delete(listener)
+  }
+
+  #seat(what: string): Seat {
+    if (!this.seat) throw notShared(what)
+    return this.seat
   }
 
   /**
@@ -96,17 +168,21 @@ export class Reactor {
     if (typeof handler !== 'function') throw wrongType('handler', 'a function', handler)
     checkOptions('listen', options)
     this.#assertOpen('listen')
-    const { signal } = options
+    const { signal, distribute } = options
     if (signal?.aborted) throw abortError(signal.reason)
-    options = { ...options } // what was checked is what is used, whatever its owner does meanwhile
+    if (distribute !== undefined) this.#seat('listen with distribute')
+    const chooser = typeof distribute === 'function' ? distribute : undefined
+    const distribution = typeof distribute === 'string' ? distributions[distribute] : 0
+    // What was checked is what is used, whatever its owner does meanwhile.
+    const used = { ...options, distribution }
     const resolved = await Promise.all(parsed.map((p) => resolveAddress(p, 'listen')))
     if (signal?.aborted) throw abortError(signal.reason)
     this.#assertOpen('listen')
 
-    const listener = new Listener(this, handler)
+    const listener = new Listener(this, handler, chooser)
     for (const [i, { kind, host, port }] of resolved.entries()) {
       const id = this.#nextId++
-      const r = native.listen(this.handle, id, kind, host, port, options)
+      const r = native.listen(this.handle, id, kind, host, port, used)
       if (r < 0) {
         this.#updateRef()
         await listener.close()
@@ -209,6 +285,7 @@ export class Reactor {
   }
 
   async #close(): Promise<void> {
+    this.seat?.unregister()
     for (const [id, { reject, adopts }] of this.#connects) {
       if (adopts !== undefined) continue // whose the descriptor is, only the record that comes knows
       native.cancelConnect(this.handle, id)
@@ -226,7 +303,7 @@ export class Reactor {
     do {
       await new Promise((resolve) => setTimeout(resolve, closePollMs))
       // A tunnel's end is told a moment after its connections are gone.
-    } while (native.stats(this.handle).open + this.#tunnels.size > 0 && Date.now() < limit)
+    } while (this.#unfinished() && Date.now() < limit)
     this.#isRef = false
     forgotten.unregister(this)
     closeNative({ handle: this.handle, ports: this.#ports })
@@ -249,6 +326,17 @@ export class Reactor {
     return own instanceof VConnection ? own : new VCHandle(slot, version)
   }
 
+  #unfinished(): boolean {
+    return this.#tunnels.size > 0 || this.#leaving(0)
+  }
+
+  /** Whether connections that were closed still send; beside so many that were not. */
+  #leaving(beside: number): boolean {
+    if (!this.seat) return native.stats(this.handle).open > beside
+    native.syncReactor(this.handle) // open ones are those of all threads; but who lingers is known
+    return native.stats(this.handle).lingering > 0
+  }
+
   /** True once close() was called. */
   get closed(): boolean {
     return this.#closing !== undefined
@@ -267,7 +355,8 @@ export class Reactor {
 
   #updateRef(): void {
     const busy =
-      this.#listeners.size + this.#connects.size + this.#connections + this.#tunnels.size > 0
+      this.#listeners.size + this.#connects.size + this.#connections + this.#tunnels.size > 0 ||
+      this.seat?.handler !== undefined
     if (busy) active.add(this)
     else active.delete(this)
     const on = this.#wantsRef && busy
@@ -302,6 +391,15 @@ export class Reactor {
         else vc.doIoClose()
         return
       }
+      case Record.ASSIGNED: {
+        const vc = this.#newConnection(slot, version)
+        if (this.seat?.handler) this.seat.handler(vc)
+        else vc.doIoClose() // unregistered meanwhile
+        return
+      }
+      case Record.PARKED:
+        this.seat?.tellParked(slot, version)
+        return
       case Record.ACCEPT_ERROR:
         this.#listeners.get(id)?.failed(errno)
         return
@@ -352,7 +450,7 @@ export class Reactor {
     if (this.#unsent || this.#closing) return // close() waits itself
     const limit = Date.now() + closeLimitMs
     this.#unsent = setInterval(() => {
-      const waiting = native.stats(this.handle).open > this.#connections && Date.now() < limit
+      const waiting = this.#leaving(this.#connections) && Date.now() < limit
       if (waiting && !this.#closing) return
       clearInterval(this.#unsent)
       this.#unsent = undefined
@@ -368,6 +466,7 @@ export class Reactor {
   /** @internal */
   connectionEnded(): void {
     this.#connections--
+    if (this.seat) native.connectionEnded(this.handle)
     this.#updateRef()
   }
 }

@@ -8,6 +8,7 @@ import { checkBytes } from './options.js'
 import type { Reactor } from './reactor.js'
 import type { Tunnel } from './tunnel.js'
 import { handlerFunction, VIO, type VIOHandler } from './vio.js'
+import { assign } from './workers.js'
 
 /** Messages up to this size are collected in shared memory and sent together. */
 const smallMessage = 4096
@@ -37,6 +38,7 @@ export class VConnection extends VCHandle {
   #read: VIO | undefined
   #write: VIO | undefined
   #closed = false
+  #assigned = false
   #shut = 0
   #error: NetvcError | undefined
   #submitted = 0
@@ -51,7 +53,7 @@ export class VConnection extends VCHandle {
 
   /** True after doIoClose(), or when the connection ended with nobody armed to hear of it. */
   override get closed(): boolean {
-    return this.#closed
+    return this.#assigned ? super.closed : this.#closed
   }
 
   /** Why the last EOS or ERROR came; undefined after an orderly end. */
@@ -133,7 +135,9 @@ export class VConnection extends VCHandle {
   ): boolean
   override write(data: Message, options?: WriteOptions): boolean | Promise<void>
   override write(data: Message, options?: WriteOptions): boolean | Promise<void> {
-    if (options !== undefined || Array.isArray(data)) return this.submit(data, options)
+    if (options !== undefined || Array.isArray(data) || this.#assigned) {
+      return this.submit(data, options)
+    }
     const bytes = data instanceof Uint8Array ? data : toBytes(data, 'data')
     if (this.#closed || this.#shut >= 2 || this.tunnel) this.assertUsable('write', 2)
     const n = bytes.length
@@ -206,7 +210,7 @@ export class VConnection extends VCHandle {
   }
 
   override get writableLength(): number {
-    return this.#closed ? 0 : super.writableLength
+    return this.closed ? 0 : super.writableLength
   }
 
   /**
@@ -228,6 +232,7 @@ export class VConnection extends VCHandle {
   override doIoClose(errno?: number): void {
     if (this.#closed) return
     super.doIoClose(errno)
+    if (this.#assigned) return
     if (errno === undefined && native.unsent(this.slot, this.version) > 0)
       this.reactor.waitForUnsent()
     this.markClosed(undefined)
@@ -236,13 +241,35 @@ export class VConnection extends VCHandle {
   override closeGracefully(timeout?: number): void {
     if (this.#closed) return
     super.closeGracefully(timeout)
+    if (this.#assigned) return
     this.reactor.waitForUnsent()
     this.markClosed(undefined)
+  }
+
+  /**
+   * Gives the connection to another thread that uses Reactor.shared(), at any time: its register()
+   * handler gets it as a connection of its own. Nothing is lost or reordered: operations are
+   * cancelled, bytes that were read and not consumed (with several readers: by the most advanced
+   * one) are read again there, and bytes of a write operation that are in its buffer are sent.
+   * No handler of this object is called from the return on; write() and what else needs only an id
+   * goes on. Throws ERR_NO_SUCH_WORKER, ERR_NOT_SHARED, or as assertions of the state do.
+   */
+  override assign(threadId: number): void {
+    this.assertUsable('assign')
+    const source = this.#read?.buffer
+    const buffer = source && !source.isFreed ? source.handle : -1
+    assign(this.reactor.seat, this, threadId, true, buffer)
+    this.#read?.disarm()
+    this.#write?.disarm()
+    this.#assigned = true
+    letGo(this)
+    this.reactor.connectionEnded()
   }
 
   override closeWithReset(): void {
     if (this.#closed) return
     super.closeWithReset()
+    if (this.#assigned) return
     this.markClosed(undefined)
   }
 
@@ -266,7 +293,7 @@ export class VConnection extends VCHandle {
 
   /** @internal */
   becameBusy(): void {
-    if (!this.#closed) holdAgain(this)
+    if (!this.#closed && !this.#assigned) holdAgain(this)
   }
 
   /** @internal Takes both operations away from their handlers, for a tunnel; the read buffer, or -1. */
@@ -282,7 +309,7 @@ export class VConnection extends VCHandle {
 
   /** @internal */
   markClosed(error: NetvcError | undefined): void {
-    if (this.#closed) return
+    if (this.#closed || this.#assigned) return
     this.#closed = true
     if (error) this.#error = error
     this.#read?.disarm()
@@ -354,6 +381,10 @@ export class VConnection extends VCHandle {
    */
   assertUsable(what: string, sides = 0, cancels = false): void {
     if (this.#closed && cancels) return
+    if (this.#assigned) {
+      const text = `${what}: the connection was assigned to another thread`
+      throw new NetvcError('ERR_VC_NOT_OWNER', text)
+    }
     if (this.#closed) throw this.#closedError(what)
     if (this.tunnel) throw refusalError(Code.TUNNELED, what)!
     if (!cancels && this.#shut & sides) {

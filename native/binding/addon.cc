@@ -91,6 +91,7 @@ NAPI_MODULE_INIT() {
   register_reactor_functions(env, exports, *state);
   register_vc_functions(env, exports, *state);
   register_message_functions(env, exports, *state);
+  register_worker_functions(env, exports, *state);
   register_buffer_functions(env, exports, *state);
   return exports;
 }

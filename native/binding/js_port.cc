@@ -8,6 +8,8 @@ namespace netvc {
 
 void JsPort::post_vc(RecordKind kind, const NetVConnection& vc, uint32_t generation,
                      int32_t error) {
+  if (connections && (kind == kRecordAccept || kind == kRecordOpen || kind == kRecordAssigned))
+    connections->fetch_add(1, std::memory_order_relaxed);
   EventRecord r;
   r.kind = kind;
   r.slot = slot_of(vc.id());
@@ -86,6 +88,11 @@ void JsPort::cancel_connect(uint32_t request) {
   connects_.erase(it);
   c.action.cancel();
   delete c.told;
+}
+
+void JsPort::cancel_connects() {
+  while (!connects_.empty())
+    cancel_connect(connects_.begin()->first);
 }
 
 void JsConnect::on_open(NetVConnection& vc) {

@@ -64,6 +64,12 @@ class JsPort final : public RecordPort,
   void connecting(uint32_t request, JsConnect* told, ConnectAction action);
   void connect_ended(uint32_t request) { connects_.erase(request); }
   void cancel_connect(uint32_t request);
+  void cancel_connects();
+
+  /// Whose port it is, for belongs_to.
+  const void* group = nullptr;
+  /// Counts the connections that are given to JavaScript here; or null.
+  std::atomic<int>* connections = nullptr;
 
   /// Lets stalled reads go on.
   void consumed() override;
@@ -75,6 +81,7 @@ class JsPort final : public RecordPort,
   // --- VcObserver
   void on_vc_closed(NetVConnection& vc, bool by_itself) override;
   void on_buffer_full(NetVConnection& vc) override;
+  bool belongs_to(const void* g) const override { return group == g; }
   // --- TurnEndHook
   void on_turn_end() override;
 

@@ -61,9 +61,33 @@ int JsReactor::open_inline() {
 int JsReactor::open_threads(int threads) {
   if (const int error = state_.open_async()) return error;
   if (const int error = pool_.start(threads)) return -error;
-  for (size_t i = 0; i < pool_.size(); ++i)
-    ports_.push_back(std::make_unique<JsPort>(pool_.handler(i), &state_));
+  make_ports(pool_);
   return 0;
+}
+
+void JsReactor::make_ports(NetThreadPool& threads) {
+  for (size_t i = 0; i < threads.size(); ++i) {
+    ports_.push_back(std::make_unique<JsPort>(threads.handler(i), &state_));
+    ports_.back()->group = this;
+  }
+}
+
+std::unique_ptr<JsReactor> JsReactor::create_shared(EnvState& state, int threads, uint32_t worker,
+                                                    int* error) {
+  std::unique_ptr<JsReactor> r(new JsReactor(state));
+  if ((*error = state.open_async()) != 0) return nullptr;
+  r->shared_ = SharedPool::attach(threads, error);
+  *error = -*error;
+  if (!r->shared_) return nullptr;
+  r->make_ports(r->shared_->threads);
+  for (auto& p : r->ports_) {
+    r->port_numbers_.push_back(state.add_port(*p));
+    p->connections = &r->seat_.connections;
+    r->seat_.ports.push_back(p.get());
+  }
+  r->seat_.worker = worker;
+  r->shared_->add(r->seat_);
+  return r;
 }
 
 JsReactor::~JsReactor() {
@@ -133,6 +157,7 @@ void JsReactor::stop() {
   if (stopped_) return;
   ref(false);
   stopped_ = true;
+  if (shared_) return detach();
   state_.drop_inline(*this);
   if (poll_) uv_poll_stop(poll_);
   accept_pool_.stop();
@@ -149,8 +174,9 @@ void JsReactor::stop() {
 // ------------------------------------------------------------------------------------
 
 int JsReactor::listen(uint32_t id, const Address& address, const AcceptOptions& options,
-                      AcceptMode mode, int own_threads) {
+                      AcceptMode mode, int own_threads, Distribute distribute) {
   auto listener = std::make_unique<JsListener>(*this, id);
+  listener->distribute = distribute;
   if (const int error = ListenSocket::open(address, options, &listener->socket)) return error;
   std::vector<NetHandler*> at;
   if (mode == AcceptMode::kOwnThreads) {
@@ -205,9 +231,11 @@ void JsListener::cancel() {
 }
 
 void JsListener::on_accept(NetVConnection& vc) {
-  JsPort& port = reactor_.port_of(*vc.handler);
+  Seat* seat =
+      distribute == Distribute::kNone ? nullptr : reactor_.shared()->choose(distribute);
+  JsPort& port = seat ? seat->port_at(*vc.handler) : reactor_.port_of(*vc.handler);
   vc.observer = &port;
-  port.post_vc(kRecordAccept, vc, id_);
+  port.post_vc(seat ? kRecordAssigned : kRecordAccept, vc, seat ? 0 : id_);
 }
 
 void JsListener::post(RecordKind kind, int error) {
@@ -233,19 +261,17 @@ JsTunnel* JsReactor::tunnel(uint32_t id) {
   return it == tunnels_.end() ? nullptr : it->second.get();
 }
 
-void JsTunnel::keep_readers(MIOBuffer* m) {
-  if (!m) return;
-  for (int i = 0; i < MIOBuffer::kMaxReaders; ++i)
+ReaderHold::ReaderHold(MIOBuffer* m) : buffer_(m) {
+  for (int i = 0; m && i < MIOBuffer::kMaxReaders; ++i)
     m->reader_at(i)->lease.fetch_add(1, std::memory_order_relaxed);
-  kept_.emplace_back(m);
 }
 
-JsTunnel::~JsTunnel() {
-  for (const Ref<MIOBuffer>& m : kept_) {
-    for (int i = 0; i < MIOBuffer::kMaxReaders; ++i)
-      m->reader_at(i)->lease.fetch_sub(1, std::memory_order_release);
-  }
+ReaderHold::~ReaderHold() {
+  for (int i = 0; buffer_ && i < MIOBuffer::kMaxReaders; ++i)
+    buffer_->reader_at(i)->lease.fetch_sub(1, std::memory_order_release);
 }
+
+bool JsTunnel::belongs_to(const void* group) const { return &reactor_ == group; }
 
 void JsTunnel::on_tunnel_end(Tunnel&, const TunnelResult& result) {
   EventRecord r;
@@ -254,6 +280,7 @@ void JsTunnel::on_tunnel_end(Tunnel&, const TunnelResult& result) {
   r.count = static_cast<int32_t>(result.end);
   r.error = result.error_number;
   r.side = result.side;
+  told.store(true, std::memory_order_release);
   // The thread that ends it is the one of a connection, unless it could not even start. JavaScript
   // may free this object as soon as the record is there.
   for (size_t i = 0; i < reactor_.size(); ++i) {

@@ -1,7 +1,8 @@
 // binding/js_reactor.h - internal to native/binding.
 //
 // JsReactor: one Reactor of JavaScript. Inline: a NetHandler whose turns run on the JavaScript
-// thread, its epoll set nested in the env's uv loop. Threaded: a pool of net threads.
+// thread, its epoll set nested in the env's uv loop. Threaded: a pool of net threads, its own, or
+// the one that all threads of the process share (binding/shared_pool.h).
 //
 // Owner: EnvState. Threads: the env's. Death: stop() shuts the handlers down (and joins threads),
 // the destructor follows when JavaScript has heard of everything.
@@ -9,17 +10,30 @@
 
 #include <uv.h>
 
+#include <functional>
 #include <memory>
 #include <unordered_map>
 #include <vector>
 
 #include "binding/env_state.h"
+#include "binding/shared_pool.h"
 #include "net/net_thread.h"
 #include "server/acceptor.h"
 #include "server/connect.h"
 #include "vc/tunnel.h"
 
 namespace netvc {
+
+/// Keeps JavaScript from the readers of a buffer that a connection's thread is about to take over.
+class ReaderHold {
+ public:
+  explicit ReaderHold(MIOBuffer* m);
+  ReaderHold(ReaderHold&&) = default;
+  ~ReaderHold();
+
+ private:
+  Ref<MIOBuffer> buffer_;
+};
 
 /// One address that JavaScript listens on: its socket and the acceptors that share it.
 class JsListener final : public AcceptHandler {
@@ -32,6 +46,7 @@ class JsListener final : public AcceptHandler {
   void cancel();
 
   Ref<ListenSocket> socket;
+  Distribute distribute = Distribute::kNone;
   std::vector<Ref<Acceptor>> acceptors;
   std::atomic<int> running{0};  // acceptors that have not stopped; counts, orders nothing else
 
@@ -46,16 +61,16 @@ class JsTunnel final : public TunnelListener {
  public:
   JsTunnel(JsReactor& reactor, uint32_t id, const TunnelOptions& options)
       : tunnel(new Tunnel(this, options)), reactor_(reactor), id_(id) {}
-  ~JsTunnel();
   void on_tunnel_end(Tunnel& t, const TunnelResult& result) override;
-  /// The buffer of a read operation that the tunnel takes over: its readers are the tunnel's from
-  /// now on, until this object goes.
-  void keep_readers(MIOBuffer* m);
+  bool belongs_to(const void* group) const override;
 
   Ref<Tunnel> tunnel;
+  /// The buffers of read operations that the tunnel takes over.
+  std::vector<ReaderHold> held;
+  /// Its end was told, or is being told by its thread; release there, acquire by detach().
+  std::atomic<bool> told{false};
 
  private:
-  std::vector<Ref<MIOBuffer>> kept_;
   JsReactor& reactor_;
   uint32_t id_;
 };
@@ -64,6 +79,8 @@ class JsReactor {
  public:
   /// threads 0: inline. 0 or a negative errno / uv error in *error.
   static std::unique_ptr<JsReactor> create(EnvState& state, int threads, int* error);
+  static std::unique_ptr<JsReactor> create_shared(EnvState& state, int threads, uint32_t worker,
+                                                  int* error);
   ~JsReactor();
 
   EnvState& state() { return state_; }
@@ -75,19 +92,30 @@ class JsReactor {
   JsPort& port(size_t i) { return *ports_[i]; }
   uint32_t port_number(size_t i) const { return port_numbers_[i]; }
   JsPort& port_of(const NetHandler& h) { return *ports_[static_cast<size_t>(h.index)]; }
-  NetHandler& next_handler() { return is_inline() ? *inline_handler_ : pool_.next(); }
+  NetHandler& next_handler() {
+    return is_inline() ? *inline_handler_ : shared_ ? shared_->threads.next() : pool_.next();
+  }
+  /// Null: the net threads, or the inline handler, are its own.
+  SharedPool* shared() { return shared_.get(); }
+  Seat& seat() { return seat_; }
+  /// What VcObserver::belongs_to is asked with.
+  const void* group() const { return this; }
+  /// Runs f(i) on each net thread and waits for all.
+  void on_every_thread(const std::function<void(size_t)>& f);
+  static void hand_back(NetVConnection& vc);
 
   /// Keeps the process alive, or not.
   void ref(bool on);
   /// Inline: a command may have queued work, told something or armed a timer outside of a turn.
   void touched();
-  /// Idempotent. After it no net thread runs and every connection is closed.
+  /// Idempotent. After it every connection is closed, or parked, and no net thread knows this
+  /// reactor.
   void stop();
 
   enum class AcceptMode { kSingle, kEveryThread, kOwnThreads };
   /// 0 or an errno value. The records ACCEPT, ACCEPT_ERROR, ACCEPT_STOPPED carry the id.
   int listen(uint32_t id, const Address& address, const AcceptOptions& options, AcceptMode mode,
-             int own_threads);
+             int own_threads, Distribute distribute);
   JsListener* listener(uint32_t id);
   void close_listener(uint32_t id);
   void forget_listener(uint32_t id) { listeners_.erase(id); }
@@ -100,13 +128,18 @@ class JsReactor {
   explicit JsReactor(EnvState& state) : state_(state) {}
   int open_inline();
   int open_threads(int threads);
+  void make_ports(NetThreadPool& threads);
   void on_poll();
   void update_timer();
+  void detach();
+  void leave_thread(size_t i);
 
   EnvState& state_;
   NetThreadPool pool_;
   NetThreadPool accept_pool_;  // dedicated accept threads, when a listener wants them
   NetHandler::Lent inline_handler_;
+  SharedPool::Attached shared_;
+  Seat seat_;
   std::vector<std::unique_ptr<JsPort>> ports_;
   std::vector<uint32_t> port_numbers_;
   std::unordered_map<uint32_t, std::unique_ptr<JsListener>> listeners_;

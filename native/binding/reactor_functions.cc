@@ -86,7 +86,8 @@ napi_value JsListen(napi_env env, napi_callback_info info) {
   const auto mode = own > 0                                ? JsReactor::AcceptMode::kOwnThreads
                     : o.flag("acceptOnEveryThread", false) ? JsReactor::AcceptMode::kEveryThread
                                                            : JsReactor::AcceptMode::kSingle;
-  return js_i32(env, -r->listen(a.u32(1), address, options, mode, own));
+  const auto distribute = static_cast<Distribute>(o.number("distribution", 0));
+  return js_i32(env, -r->listen(a.u32(1), address, options, mode, own, distribute));
 }
 
 // listenerAddress(reactor, listener): url

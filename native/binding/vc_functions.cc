@@ -331,7 +331,7 @@ napi_value JsTunnelStart(napi_env env, napi_callback_info info) {
   }
   JsTunnel& t = r->add_tunnel(a.u32(1), {a.i32(6), a.bytes(7)});
   for (size_t buffer : {8, 9}) {
-    if (a.i32(buffer) >= 0) t.keep_readers(state.buffer(a.u32(buffer)));
+    if (a.i32(buffer) >= 0) t.held.emplace_back(state.buffer(a.u32(buffer)));
   }
   Tunnel::join(t.tunnel, left, right);
   return js_i32(env, 1);

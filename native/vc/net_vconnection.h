@@ -66,6 +66,8 @@ class VcObserver {
   virtual void on_vc_closed(NetVConnection& vc, bool by_itself) = 0;
   /// The read VIO was disabled, without an event, since its buffer is full (RD-14).
   virtual void on_buffer_full(NetVConnection&) {}
+  /// Whether this group's user, as the layer above names it, is behind the observer.
+  virtual bool belongs_to(const void*) const { return false; }
 
  protected:
   ~VcObserver() = default;

@@ -33,7 +33,8 @@ void Tunnel::bring_together(Ref<Tunnel> t, VersionedId a, VersionedId b) {
   VcPool::Handle vb = NetVConnection::pool().address(b);
   if (!va || !vb) return fail(std::move(t), a, b);
   if (!vb->home() || !va->is_at(*vb->home())) return join(std::move(t), a, b);
-  if (va->closed_now() || vb->closed_now()) return fail(std::move(t), a, b);
+  if (va->closed_now() || vb->closed_now() || t->abandoned_.load(std::memory_order_acquire))
+    return fail(std::move(t), a, b);
   t->start(std::move(va), std::move(vb));
 }
 

@@ -42,6 +42,8 @@ class Tunnel;
 class TunnelListener {
  public:
   virtual void on_tunnel_end(Tunnel& t, const TunnelResult& result) = 0;
+  /// See VcObserver::belongs_to.
+  virtual bool belongs_to(const void*) const { return false; }
 
  protected:
   ~TunnelListener() = default;
@@ -65,6 +67,9 @@ class Tunnel final : public RefCounted<Tunnel>, private Continuation, private Vc
   /// Ends it now: both connections are closed, unsent bytes are dropped.
   void close() { end({TunnelEnd::kClosed, 0, 0}); }
 
+  /// Any thread: if it has not started it never will, and ends as if a connection were gone.
+  void abandon() { abandoned_.store(true, std::memory_order_release); }
+
   /// Any thread: bytes that have left towards the other side; direction 0 is a to b.
   int64_t bytes(int direction) const { return legs_[direction].moved.get(); }
   bool ended() const { return ended_; }
@@ -85,6 +90,9 @@ class Tunnel final : public RefCounted<Tunnel>, private Continuation, private Vc
   void take_over(int source, NetVConnection& vc);
   int handle_event(Event event, VIO* vio) override;
   void on_vc_closed(NetVConnection& vc, bool by_itself) override;
+  bool belongs_to(const void* group) const override {
+    return listener_ && listener_->belongs_to(group);
+  }
   int leg_of(const VConnection* vc) const { return vc == legs_[0].vc.get() ? 0 : 1; }
   void on_read(Event event, int source);
   void on_write(Event event, int source, VIO& vio);
@@ -97,6 +105,7 @@ class Tunnel final : public RefCounted<Tunnel>, private Continuation, private Vc
   Ref<Tunnel> self_;      // until ended
   TunnelResult outcome_;  // how it ends when both directions have
   bool ended_ = false;
+  std::atomic<bool> abandoned_{false};  // release in abandon, acquire before it starts
 };
 
 }  // namespace netvc
