@@ -160,6 +160,11 @@ export class VCHandle {
     return true
   }
 
+  /** @internal 1: who has the connection is told that it is closed. */
+  protected get tellsOwner(): 0 | 1 {
+    return 1
+  }
+
   /** Bytes of messages that were accepted, from any thread, and that the kernel has not taken. */
   get writableLength(): number {
     native.flush()
@@ -168,7 +173,7 @@ export class VCHandle {
 
   /** Whether a message would be refused with EOVERCROWDED now. */
   get overcrowded(): boolean {
-    return this.writableLength >= Math.max(0, this.maxUnwritten)
+    return !this.closed && this.writableLength >= this.maxUnwritten
   }
 
   /**
@@ -176,7 +181,7 @@ export class VCHandle {
    * same for every thread. Default 64 MiB. Each thread may be one message beyond it.
    */
   get maxUnwritten(): number {
-    return native.maxUnwritten(this.slot, this.version, -1)
+    return Math.max(0, native.maxUnwritten(this.slot, this.version, -1))
   }
   set maxUnwritten(bytes: number) {
     checkMark(bytes, 'maxUnwritten')
@@ -284,7 +289,7 @@ export class VCHandle {
         throw outOfRange('errno', 'a positive system error number', errno)
       }
     }
-    native.close(this.slot, this.version, errno ?? -1)
+    native.close(this.slot, this.version, errno ?? -1, this.tellsOwner)
   }
 
   /**
@@ -297,12 +302,12 @@ export class VCHandle {
     if (!Number.isInteger(timeout) || timeout < 0 || timeout > maxInt) {
       throw outOfRange('timeout', 'whole milliseconds', timeout)
     }
-    native.closeGracefully(this.slot, this.version, timeout)
+    native.closeGracefully(this.slot, this.version, timeout, this.tellsOwner)
   }
 
   /** Closes at once and tells the peer so: RST. What is unsent is lost. */
   closeWithReset(): void {
-    native.closeWithReset(this.slot, this.version)
+    native.closeWithReset(this.slot, this.version, this.tellsOwner)
   }
 
   [Symbol.dispose](): void {

@@ -65,9 +65,9 @@ export interface Native {
   done(slot: number, version: number, side: number, generation: number): number
   setNbytes(slot: number, version: number, side: number, generation: number, nbytes: number): number
   shutdown(slot: number, version: number, how: number): number
-  close(slot: number, version: number, errno: number): number
-  closeGracefully(slot: number, version: number, ms: number): number
-  closeWithReset(slot: number, version: number): number
+  close(slot: number, version: number, errno: number, tell?: number): number
+  closeGracefully(slot: number, version: number, ms: number, tell: number): number
+  closeWithReset(slot: number, version: number, tell: number): number
 
   submit(
     slot: number,

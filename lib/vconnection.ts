@@ -195,6 +195,10 @@ export class VConnection extends VCHandle {
     return this.reactor.wantsRef
   }
   /** @internal */
+  protected override get tellsOwner(): 0 | 1 {
+    return 0
+  }
+  /** @internal */
   protected override waits(change: 1 | -1): void {
     this.#waits += change
     if (change === 1) this.becameBusy()

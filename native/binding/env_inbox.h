@@ -4,8 +4,8 @@
 // id, wherever the connection lives. JsNotice: one such answer, known to lib by a token.
 //
 // Owner: reference counted; the env holds it, and so does every notice that is under way, so that a
-// connection can tell an env that does not exist any more. Threads: post from any, wait-free but for
-// the wake-up; take and close on the env's. Death: what was posted after close() goes with it.
+// connection can tell an env that does not exist any more. Threads: post from any, wait-free but
+// for the wake-up; take and close on the env's. Death: what was posted after close() goes with it.
 #pragma once
 
 #include <mutex>

@@ -9,8 +9,9 @@
 //   out       the bytes of these messages
 //   (and one EventRing per port)
 //
-// Threads: the env's own, except wake_js() and what its inbox takes. Owner: the env; an async cleanup hook takes it down in
-// order: reactors stop and net threads join, then uv handles close, then this is deleted.
+// Threads: the env's own, except wake_js() and what its inbox takes. Owner: the env; an async
+// cleanup hook takes it down in order: reactors stop and net threads join, then uv handles close,
+// then this is deleted.
 #pragma once
 
 #include <node_api.h>

@@ -47,7 +47,7 @@ enum RecordKind : int32_t {
   kRecordBufferFull = 27,
   kRecordAssigned = 28,  // the connection is this thread's from now on
   kRecordParked = 29,    // the connection has lost its thread
-  kRecordNotice = 40,  // generation: the token; error
+  kRecordNotice = 40,    // generation: the token; error
 };
 
 class EventRing {

@@ -62,7 +62,7 @@ void JsPort::resume() {
 }
 
 void JsPort::on_vc_closed(NetVConnection& vc, bool by_itself) {
-  if (by_itself) post_vc(kRecordGone, vc, 0, vc.lerrno);
+  if (by_itself || vc.tell_close) post_vc(kRecordGone, vc, 0, vc.lerrno);
 }
 
 void JsPort::on_buffer_full(NetVConnection& vc) {

@@ -39,10 +39,7 @@ class RecordPort {
   ~RecordPort() = default;
 };
 
-class JsPort final : public RecordPort,
-                     public Continuation,
-                     public VcObserver,
-                     public TurnEndHook {
+class JsPort final : public RecordPort, public Continuation, public VcObserver, public TurnEndHook {
  public:
   /// waker null: inline engine, whoever runs the turn drains the ring itself.
   JsPort(NetHandler& handler, Waker* waker) : handler_(handler), waker_(waker) {}

@@ -231,8 +231,7 @@ void JsListener::cancel() {
 }
 
 void JsListener::on_accept(NetVConnection& vc) {
-  Seat* seat =
-      distribute == Distribute::kNone ? nullptr : reactor_.shared()->choose(distribute);
+  Seat* seat = distribute == Distribute::kNone ? nullptr : reactor_.shared()->choose(distribute);
   JsPort& port = seat ? seat->port_at(*vc.handler) : reactor_.port_of(*vc.handler);
   vc.observer = &port;
   port.post_vc(seat ? kRecordAssigned : kRecordAccept, vc, seat ? 0 : id_);

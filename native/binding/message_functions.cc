@@ -1,5 +1,7 @@
 // Functions on connections that any JavaScript thread may call, by id: messages and failure.
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 
 #include "binding/functions.h"
 #include "binding/js_reactor.h"
@@ -9,10 +11,6 @@
 namespace netvc {
 
 namespace {
-
-VersionedId id_at(const int32_t* pairs, size_t i) {
-  return make_id(static_cast<uint32_t>(pairs[2 * i]), static_cast<uint32_t>(pairs[2 * i + 1]));
-}
 
 template <size_t N>
 VcPool::Handle find(const Args<N>& a) {
@@ -66,7 +64,7 @@ napi_value JsSubmit(napi_env env, napi_callback_info info) {
   o.told = notice(state, a.u32(4));
   if (const double ms = a.number(5); ms > 0)
     o.deadline = monotonic_now() + static_cast<Nanos>(ms * 1e6);
-  o.pipelined_count = static_cast<uint32_t>(a.number(6));
+  o.pipelined_count = static_cast<uint32_t>(std::min(a.number(6), double{UINT32_MAX}));
   const int code = write(find(a), data, n, o);
   if (code && o.told) JsNotice::drop(static_cast<JsNotice*>(o.told));
   if (!code) state.touched();

@@ -60,8 +60,8 @@ class SharedPool {
   /// Any thread; f is called under the lock.
   void each(const std::function<void(const Seat&)>& f);
 
-  /// On vc's thread. It has no user any more: bytes stay in the kernel until somebody takes it. Every
-  /// attached thread is told.
+  /// On vc's thread. It has no user any more: bytes stay in the kernel until somebody takes it.
+  /// Every attached thread is told.
   void park(NetVConnection& vc);
   /// Any thread. False when it was not parked; true: it is not any more.
   bool unpark(VersionedId id);

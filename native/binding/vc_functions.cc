@@ -173,29 +173,40 @@ napi_value JsShutdown(napi_env env, napi_callback_info info) {
                 run(a.state(), id_of(a), [how](NetVConnection& vc) { vc.do_io_shutdown(how); }));
 }
 
-// close(slot, version, lerrno)
+// Of the three ways to close, the last argument: the owner of the connection has to be told (GONE).
+
+// close(slot, version, lerrno, tell)
 napi_value JsClose(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+  Args<4> a(env, info);
   a.state().flush_commands();
   const int lerrno = a.i32(2);
-  return js_i32(env,
-                run(a.state(), id_of(a), [lerrno](NetVConnection& vc) { vc.do_io_close(lerrno); }));
+  const bool tell = a.i32(3) != 0;
+  return js_i32(env, run(a.state(), id_of(a), [lerrno, tell](NetVConnection& vc) {
+                  vc.tell_close |= tell;
+                  vc.do_io_close(lerrno);
+                }));
 }
 
-// closeGracefully(slot, version, ms): see NetVConnection::close_gracefully
+// closeGracefully(slot, version, ms, tell): see NetVConnection::close_gracefully
 napi_value JsCloseGracefully(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+  Args<4> a(env, info);
   a.state().flush_commands();
   const Nanos limit = a.bytes(2) * kMillisecond;
-  return js_i32(env, run(a.state(), id_of(a),
-                         [limit](NetVConnection& vc) { vc.close_gracefully(limit); }));
+  const bool tell = a.i32(3) != 0;
+  return js_i32(env, run(a.state(), id_of(a), [limit, tell](NetVConnection& vc) {
+                  vc.tell_close |= tell;
+                  vc.close_gracefully(limit);
+                }));
 }
 
-// closeWithReset(slot, version)
+// closeWithReset(slot, version, tell)
 napi_value JsCloseWithReset(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
-  return js_i32(env,
-                run(a.state(), id_of(a), [](NetVConnection& vc) { vc.close_with_reset(); }));
+  Args<3> a(env, info);
+  const bool tell = a.i32(2) != 0;
+  return js_i32(env, run(a.state(), id_of(a), [tell](NetVConnection& vc) {
+                  vc.tell_close |= tell;
+                  vc.close_with_reset();
+                }));
 }
 
 // address(slot, version, 0 remote | 1 local): [url, host, port, family] or undefined

@@ -12,8 +12,7 @@ namespace {
 napi_value JsAttachShared(napi_env env, napi_callback_info info) {
   Args<2> a(env, info);
   int error = 0;
-  std::unique_ptr<JsReactor> r =
-      JsReactor::create_shared(a.state(), a.i32(0), a.u32(1), &error);
+  std::unique_ptr<JsReactor> r = JsReactor::create_shared(a.state(), a.i32(0), a.u32(1), &error);
   return js_i32(env, r ? a.state().add_reactor(std::move(r)) : error);
 }
 
@@ -79,17 +78,16 @@ napi_value JsAssign(napi_env env, napi_callback_info info) {
   if (!owner && !pool->unpark(id)) return js_i32(env, -EPERM);
   ReaderHold hold(a.i32(5) < 0 ? nullptr : state.buffer(a.u32(5)));
   // The pool outlives the command: its threads run it.
-  const bool posted = remote::post(
-      id, [pool, worker, owner, mine = r->group(),
-           hold = std::move(hold)](NetVConnection& at_home) {
-        if (owner && !(at_home.observer && at_home.observer->belongs_to(mine))) return;
-        if (owner) JsReactor::hand_back(at_home);
-        Seat* seat = pool->find(worker);
-        if (!seat) return pool->park(at_home);
-        JsPort& to = seat->port_at(*at_home.handler);
-        at_home.observer = &to;
-        to.post_vc(kRecordAssigned, at_home, 0);
-      });
+  const bool posted = remote::post(id, [pool, worker, owner, mine = r->group(),
+                                        hold = std::move(hold)](NetVConnection& at_home) {
+    if (owner && !(at_home.observer && at_home.observer->belongs_to(mine))) return;
+    if (owner) JsReactor::hand_back(at_home);
+    Seat* seat = pool->find(worker);
+    if (!seat) return pool->park(at_home);
+    JsPort& to = seat->port_at(*at_home.handler);
+    at_home.observer = &to;
+    to.post_vc(kRecordAssigned, at_home, 0);
+  });
   return js_i32(env, posted ? 0 : kGone);
 }
 
@@ -114,9 +112,12 @@ napi_value JsSync(napi_env env, napi_callback_info info) {
 
 void register_worker_functions(napi_env env, napi_value exports, EnvState& state) {
   const Function table[] = {
-      {"attachShared", JsAttachShared}, {"registerSeat", JsRegister},
-      {"workers", JsWorkers},           {"parked", JsParked},
-      {"assign", JsAssign},             {"connectionEnded", JsConnectionEnded},
+      {"attachShared", JsAttachShared},
+      {"registerSeat", JsRegister},
+      {"workers", JsWorkers},
+      {"parked", JsParked},
+      {"assign", JsAssign},
+      {"connectionEnded", JsConnectionEnded},
       {"syncReactor", JsSync},
   };
   register_functions(env, exports, state, table, std::size(table));

@@ -53,7 +53,7 @@ int WriteBatch::fan_out(const int32_t* ids, uint32_t n, const char* bytes, size_
   const auto refer = [&](size_t from, BlockChain& to) {
     if (!shared) {
       shared = IOBufferBlock::alloc(length <= index_to_size(kIndexMax) ? size_to_index(length)
-                                                                      : -static_cast<int>(length));
+                                                                       : -static_cast<int>(length));
       std::memcpy(shared->end(), bytes, length);
       shared->fill(length);
     }

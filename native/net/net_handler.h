@@ -10,9 +10,9 @@
 //
 // Threads: post() and wake() from any thread; everything else on the handler's thread.
 // Ownership: connections are linked, not owned; a posted task is owned from post() until it ran.
-// Death: shut_down() releases what is attached, retire() ends the mailbox. Any thread may still hold
-// a handle of a connection that was here and post to its last home, so handlers that serve more
-// than one thread come from NetHandler::lend() and are used again, never freed.
+// Death: shut_down() releases what is attached, retire() ends the mailbox. Any thread may still
+// hold a handle of a connection that was here and post to its last home, so handlers that serve
+// more than one thread come from NetHandler::lend() and are used again, never freed.
 #pragma once
 
 #include <atomic>
@@ -70,10 +70,9 @@ struct NetCounters {
   Counter events;     // told to continuations
 
   void reset() {
-    for (Counter* c :
-         {&turns, &poll_events, &read_calls, &read_no_data, &read_bytes, &write_calls,
-          &write_no_room, &write_bytes, &accepted, &accept_errors, &connects, &connect_failures,
-          &closed, &open, &lingering, &events})
+    for (Counter* c : {&turns, &poll_events, &read_calls, &read_no_data, &read_bytes, &write_calls,
+                       &write_no_room, &write_bytes, &accepted, &accept_errors, &connects,
+                       &connect_failures, &closed, &open, &lingering, &events})
       c->reset();
   }
 };

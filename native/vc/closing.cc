@@ -109,12 +109,17 @@ void NetVConnection::linger(Nanos limit) {
   update_interest(Side::kWrite);
 }
 
+// No message is left: what waited for that comes now.
+void NetVConnection::all_is_out() {
+  if (lingering_ && !graceful_) return finish_close();
+  if (lingering_ || shut_after_flush_) end_of_stream();
+  update_interest(Side::kWrite);
+}
+
 void NetVConnection::linger_io(Direction& d) {
   if (d.side == Side::kWrite) {
-    if (send_queued() != Sent::kAll) return;
-    if (!graceful_) return finish_close();
-    end_of_stream();
-    return update_interest(Side::kWrite);
+    if (send_queued() == Sent::kAll) all_is_out();
+    return;
   }
   char scratch[kDiscardBytes];
   for (int i = 0; i < kDiscardReads; ++i) {

@@ -40,6 +40,7 @@ void NetVConnection::end_connect(ConnectError error) {
   if (error.code) {
     h->counters.connect_failures.add();
     lerrno = error.error_number;
+    note_failure(error.error_number ? error.error_number : error.code);  // SC-4
     release();
     return told->on_open_failed(error);
   }

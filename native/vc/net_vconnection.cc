@@ -44,7 +44,6 @@ NetVConnection::NetVConnection(VersionedId id, Connection con, VcContext context
   read_vio.vc_server = write_vio.vc_server = this;
 }
 
-
 // --- arming -------------------------------------------------------------------------------------
 
 VIO* NetVConnection::arm(VIO& vio, Op op, Continuation* c, int64_t nbytes, bool has_buffer) {

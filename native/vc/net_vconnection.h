@@ -13,7 +13,8 @@
 //
 // Failure: as events with lerrno; the first socket error is latched and reported by either side
 // (B-13). It also makes the connection "failed" for all who hold its id: brpc's SetFailed, see
-// failure(). Death: close_vc() on the handler's thread; the memory stays until the last pool handle.
+// failure(). Death: close_vc() on the handler's thread; the memory stays until the last pool
+// handle.
 //
 // Files: net_vconnection.cc arming and attaching, net_io.cc the activations, net_write.cc messages,
 // closing.cc, failure.cc, connecting.cc.
@@ -61,8 +62,9 @@ class ConnectHandler {
 /// Follows a connection besides its continuations. On the connection's thread.
 class VcObserver {
  public:
-  /// Once, when the connection is closed: by its user (do_io_close), or by itself, when nobody was
-  /// armed to hear of its end (SIG-2) or its handler shut down.
+  /// Once, when the connection is closed: by do_io_close, of its user or of somebody else
+  /// (tell_close), or by itself, when nobody was armed to hear of its end (SIG-2) or its handler
+  /// shut down.
   virtual void on_vc_closed(NetVConnection& vc, bool by_itself) = 0;
   /// The read VIO was disabled, without an event, since its buffer is full (RD-14).
   virtual void on_buffer_full(NetVConnection&) {}
@@ -216,6 +218,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   bool is_at(const NetHandler& h) const { return home() == &h && open_link.linked; }
   std::atomic<uint32_t> remote_enables{0};  // see vc/remote.h
   uint32_t batch_messages = 0;              // see binding/write_batch.cc
+  bool tell_close = false;                  // closed by somebody else than its user: see VcObserver
 
   VIO read_vio;
   VIO write_vio;
@@ -248,9 +251,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   NetVConnection(VersionedId id, Connection con, VcContext context);
   ~NetVConnection();
 
-  bool stream_open() const {
-    return !(shut_ & kShutWrite) && !write_failed_ && !shut_after_flush_;
-  }
+  bool stream_open() const { return !(shut_ & kShutWrite) && !write_failed_ && !shut_after_flush_; }
   VIO* arm(VIO& vio, Op op, Continuation* c, int64_t nbytes, bool has_buffer);
   VIO& vio_of(Side s) { return s == Side::kRead ? read_vio : write_vio; }
   bool is_shut(Side s) const { return (shut_ & (s == Side::kRead ? kShutRead : kShutWrite)) != 0; }
@@ -262,6 +263,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   void end_of_stream();
   void linger(Nanos limit);
   void linger_io(Direction& d);
+  void all_is_out();
   void retry_later(Nanos delay);
   static void on_timer(void* vc);
 
@@ -286,7 +288,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   ssize_t write_to_kernel(const iovec* iov, int count, unsigned* needs);
   Sent send_queued();
   void take_messages();
-  void finish_writing();
+  bool finish_writing();
   void writer_called(NetHandler& here);
   void fail_queue(int error);
   void drop_messages(int code);
@@ -315,10 +317,10 @@ class NetVConnection final : public VConnection, public NetEvent {
   SendQueue out_;
   WriteList writes_;
   WriterCall writer_call_{*this};
-  // While writes_ is not idle. Stored by who found it idle, taken back before it is idle again, both
-  // ordered by writes_ and the mailbox.
+  // While writes_ is not idle. Stored by who found it idle, taken back before it is idle again,
+  // both ordered by writes_ and the mailbox.
   VersionedPool<NetVConnection>::Handle writer_;
-  bool writing_ = false;           // writer_called() has come: messages are taken from writes_
+  bool writing_ = false;                // writer_called() has come: messages are taken from writes_
   std::atomic<bool> in_writev_{false};  // INV-29; checked in debug builds
   // Counts that order nothing; unsent_ is raised before a message is submitted (B-65).
   std::atomic<int64_t> unsent_{0};

@@ -1,7 +1,8 @@
 // The messages of vc/net_vconnection.h: how they come from their writers to the kernel.
 //
-// Everything but submit() and write_refusal() runs on the connection's thread. Notices are told from
-// here; they must not call into this connection (vc/notice.h), so no state is read again after them.
+// Everything but submit() and write_refusal() runs on the connection's thread. Notices are told
+// from here; they must not call into this connection (vc/notice.h), so no state is read again after
+// them.
 #include <cerrno>
 
 #include "vc/net_vconnection.h"
@@ -53,15 +54,17 @@ void NetVConnection::writer_called(NetHandler& here) {
   if (elsewhere && at->post_task(&writer_call_)) return;
   writing_ = true;
   if (!is_at(here)) return drop_messages(failure() ? failure() : ENET_CLOSED);
-  take_messages();
-  if (out_.empty()) finish_writing();
+  do {
+    take_messages();
+  } while (out_.empty() && !finish_writing());  // something has come, and may have to be refused
   update_interest(Side::kWrite);
   settle();
 }
 
 // Everything that was submitted goes to the end of the queue, or is failed when nothing can leave.
+// Also when the call to the writer is still under way: what this thread does next comes behind it.
 void NetVConnection::take_messages() {
-  if (!writing_) return;
+  if (writes_.idle()) return;
   const bool taken = stream_open() && (!closed_now() || lingering_);
   for (WriteRequest* r = writes_.take(); r;) {
     WriteRequest* next = r->next.load(std::memory_order_relaxed);
@@ -86,14 +89,16 @@ void NetVConnection::take_messages() {
   }
 }
 
-// Gives the role of the writer up, unless something has come meanwhile.
-void NetVConnection::finish_writing() {
-  if (!writing_) return;
+// Gives the role of the writer up, unless something has come meanwhile. When true, another thread
+// may be the writer already, if this connection has no handler any more.
+bool NetVConnection::finish_writing() {
+  if (!writing_) return true;
   VcPool::Handle w = std::move(writer_);  // before the list is idle: then it is the next one's
   writing_ = false;
-  if (writes_.finish()) return;
+  if (writes_.finish()) return true;
   writer_ = std::move(w);
   writing_ = true;
+  return false;
 }
 
 // --- leaving ------------------------------------------------------------------------------------
@@ -116,8 +121,7 @@ NetVConnection::Sent NetVConnection::send_queued() {
   for (int64_t pass = 0; pass < kPassLimit;) {
     take_messages();
     if (out_.empty()) {
-      finish_writing();
-      if (writing_) continue;
+      if (!finish_writing()) continue;
       return Sent::kAll;
     }
     iovec iov[kMaxIov];
@@ -172,7 +176,7 @@ void NetVConnection::drop_messages(int code) {
       uncount(r->size(), r, code);
       r = next;
     }
-    finish_writing();
+    if (finish_writing()) return;  // without a handler the next writer is another thread
   }
 }
 
@@ -217,7 +221,7 @@ void NetVConnection::on_write_deadline(void* p) {
   WriteRequest* expired = vc->out_.take_expired(vc->handler->now());
   vc->uncount(before - vc->out_.size(), expired, ETIMEDOUT);
   vc->arm_write_deadline();
-  if (vc->out_.empty()) vc->finish_writing();
+  if (vc->out_.empty() && vc->finish_writing()) return vc->all_is_out();
   vc->update_interest(Side::kWrite);
 }
 
@@ -243,7 +247,8 @@ bool NetVConnection::queue_write(BlockChain& message) {
 
 size_t NetVConnection::write_some(const void* data, size_t n) {
   // Only when nothing is in front of it and the kernel was not seen full.
-  if (!out_.empty() || writing_ || !write.triggered || connect_ || !handler || recursion_ > 0)
+  if (!out_.empty() || !writes_.idle() || !write.triggered || connect_ || !handler ||
+      recursion_ > 0)
     return 0;
   const iovec iov{const_cast<void*>(data), n};
   unsigned needs = 0;
