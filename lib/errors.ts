@@ -193,3 +193,7 @@ export function abortError(reason: unknown): Error {
   error.cause = reason
   return error
 }
+
+export function closedError(what: string): NetvcError {
+  return new NetvcError('ERR_REACTOR_CLOSED', `${what}: the reactor is closed`)
+}

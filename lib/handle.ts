@@ -1,12 +1,5 @@
-import {
-  Code,
-  errno,
-  messageError,
-  NetvcError,
-  outOfRange,
-  refusalError,
-  wrongType,
-} from './errors.js'
+import type { NetvcError } from './errors.js'
+import { Code, errno, messageError, outOfRange, refusalError, wrongType } from './errors.js'
 import { toBytes } from './mio-buffer.js'
 import { native, type NativeAddress, type NativeInspection } from './native.js'
 import { expectNotice, forget } from './notices.js'
@@ -173,12 +166,14 @@ export class VCHandle {
 
   /** Whether a message would be refused with EOVERCROWDED now. */
   get overcrowded(): boolean {
-    return !this.closed && this.writableLength >= this.maxUnwritten
+    native.flush()
+    return !this.closed && native.overcrowded(this.slot, this.version) === 1
   }
 
   /**
-   * Bytes that may wait before messages are refused with EOVERCROWDED; of the connection, so the
-   * same for every thread. Default 64 MiB. Each thread may be one message beyond it.
+   * Bytes of memory that messages may take while they wait, before more are refused with
+   * EOVERCROWDED: their own bytes, and about a hundred for each that is kept by itself. Of the
+   * connection, so the same for every thread. Default 64 MiB; a thread may be one message beyond.
    */
   get maxUnwritten(): number {
     return Math.max(0, native.maxUnwritten(this.slot, this.version, -1))

@@ -86,6 +86,7 @@ export interface Native {
   onFailed(slot: number, version: number, token: number): number
   unsent(slot: number, version: number): number
   maxUnwritten(slot: number, version: number, bytes: number): number
+  overcrowded(slot: number, version: number): number
   notifyDrained(slot: number, version: number, mark: number, token: number): number
   popPipelined(slot: number, version: number): [count: number, auth: number] | undefined
   attachShared(threads: number, worker: number): number

@@ -1,7 +1,7 @@
-import { closeSync } from 'node:fs'
 import { threadId } from 'node:worker_threads'
-import { parseAddress, resolveAddress, type ParsedAddress } from './address.js'
-import { abortError, NetvcError, outOfRange, systemError, wrongType } from './errors.js'
+import { parseAddress, resolveAddress } from './address.js'
+import { Connects } from './connects.js'
+import { abortError, closedError, outOfRange, systemError, wrongType } from './errors.js'
 import { closePort, findTarget, openPort, Record } from './events.js'
 import { VCHandle } from './handle.js'
 import { held } from './hold.js'
@@ -31,14 +31,7 @@ export interface ReactorOptions {
 
 export type ReactorStats = NativeStats
 
-interface PendingConnect {
-  resolve: (vc: VConnection) => void
-  reject: (error: Error) => void
-  address: string
-  /** The descriptor that its user gives away when this succeeds. */
-  adopts: number | undefined
-}
-
+const nowhere = { kind: 0, host: '', port: 0 } as const
 const canInline = !('Bun' in globalThis) && !('Deno' in globalThis)
 const closePollMs = 2
 const closeLimitMs = 10_500
@@ -72,7 +65,7 @@ export class Reactor {
   readonly threads: number
   readonly #ports: number[]
   readonly #listeners = new Map<number, Listener>()
-  readonly #connects = new Map<number, PendingConnect>()
+  readonly #connects: Connects
   readonly #tunnels = new Map<number, Tunnel>()
   #connections = 0
   #nextId = 1
@@ -87,6 +80,9 @@ export class Reactor {
     const threads = wanted === 0 && !canInline ? 1 : wanted
     this.handle = attaching ? native.attachShared(threads, threadId) : native.createReactor(threads)
     if (this.handle < 0) throw systemError(this.handle, 'reactor')
+    this.#connects = new Connects(this.handle, () => {
+      this.#updateRef()
+    })
     this.#ports = native.ports(this.handle)
     this.seat = attaching ? new Seat(this.handle) : undefined
     this.threads = attaching ? this.#ports.length : threads
@@ -205,36 +201,7 @@ export class Reactor {
     options = { ...options }
     const resolved = await resolveAddress(parsed, 'connect')
     this.#assertOpen('connect')
-    return this.#connect(resolved, address, options, signal)
-  }
-
-  #connect(
-    to: ParsedAddress,
-    address: string,
-    options: ConnectOptions & { fd?: number },
-    signal?: AbortSignal,
-  ): Promise<VConnection> {
-    if (signal?.aborted) return Promise.reject(abortError(signal.reason))
-    const id = this.#nextId++
-    const promise = new Promise<VConnection>((resolve, reject) => {
-      const r = native.connect(this.handle, id, to.kind, to.host, to.port, options)
-      if (r < 0) {
-        reject(systemError(r, 'connect', address))
-        return
-      }
-      this.#connects.set(id, { resolve, reject, address, adopts: options.fd })
-      this.#updateRef()
-    })
-    if (!signal) return promise
-    const abort = () => {
-      const pending = this.#takeConnect(id)
-      native.cancelConnect(this.handle, id)
-      pending?.reject(abortError(signal.reason))
-    }
-    signal.addEventListener('abort', abort, { once: true })
-    return promise.finally(() => {
-      signal.removeEventListener('abort', abort)
-    })
+    return this.#connects.start(this.#nextId++, resolved, address, options, signal)
   }
 
   /**
@@ -249,7 +216,7 @@ export class Reactor {
     }
     return this.#closing
       ? Promise.reject(closedError('adopt'))
-      : this.#connect({ kind: 0, host: '', port: 0 }, `fd ${String(fd)}`, { fd })
+      : this.#connects.start(this.#nextId++, nowhere, `fd ${String(fd)}`, { fd })
   }
 
   /** Counters of this reactor, summed over its threads, and of the process's blocks. */
@@ -286,12 +253,7 @@ export class Reactor {
 
   async #close(): Promise<void> {
     this.seat?.unregister()
-    for (const [id, { reject, adopts }] of this.#connects) {
-      if (adopts !== undefined) continue // whose the descriptor is, only the record that comes knows
-      native.cancelConnect(this.handle, id)
-      reject(closedError('connect'))
-      this.#connects.delete(id)
-    }
+    this.#connects.close()
     for (const t of this.#tunnels.values()) t.close()
     for (const vc of [...held()]) {
       if (vc instanceof VConnection && vc.reactor === this && !vc.tunnel) vc.doIoClose()
@@ -344,13 +306,6 @@ export class Reactor {
 
   #assertOpen(what: string): void {
     if (this.#closing) throw closedError(what)
-  }
-
-  #takeConnect(id: number): PendingConnect | undefined {
-    const pending = this.#connects.get(id)
-    this.#connects.delete(id)
-    this.#updateRef()
-    return pending
   }
 
   #updateRef(): void {
@@ -412,18 +367,13 @@ export class Reactor {
       }
       case Record.OPEN: {
         const vc = this.#newConnection(slot, version)
-        const pending = this.#takeConnect(id)
-        if (pending?.adopts !== undefined) closeSync(pending.adopts) // the engine has a duplicate
-        pending?.resolve(vc)
-        if (!pending || this.#closing) vc.doIoClose() // aborted, or closed, meanwhile
+        const wanted = this.#connects.opened(id, vc)
+        if (!wanted || this.#closing) vc.doIoClose() // aborted, or closed, meanwhile
         return
       }
-      case Record.OPEN_FAILED: {
-        const pending = this.#takeConnect(id)
-        const timedOut = errno === 20102
-        pending?.reject(systemError(timedOut ? errno : more || errno, 'connect', pending.address))
+      case Record.OPEN_FAILED:
+        this.#connects.failed(id, errno, more)
         return
-      }
       case Record.TUNNEL_END: {
         const t = this.#tunnels.get(id)
         this.#tunnels.delete(id)
@@ -469,8 +419,4 @@ export class Reactor {
     if (this.seat) native.connectionEnded(this.handle)
     this.#updateRef()
   }
-}
-
-function closedError(what: string): NetvcError {
-  return new NetvcError('ERR_REACTOR_CLOSED', `${what}: the reactor is closed`)
 }

@@ -180,7 +180,7 @@ export class VConnection extends VCHandle {
   #admit(): boolean {
     this.#submitted = this.writableLength
     if (native.failure(this.slot, this.version)) return false
-    if (this.#submitted >= this.maxUnwritten) throw this.errorOf(Code.OVERCROWDED, 'write')
+    if (this.overcrowded) throw this.errorOf(Code.OVERCROWDED, 'write')
     return true
   }
 

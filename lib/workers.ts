@@ -57,8 +57,8 @@ export class Seat {
     const list: WorkerInfo[] = []
     for (let i = 0; i < flat.length; i += 3) {
       list.push({
-        threadId: flat[i]!,
-        connections: flat[i + 1]!,
+        threadId: flat[i],
+        connections: flat[i + 1],
         registered: flat[i + 2] === 1,
       })
     }

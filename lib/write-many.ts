@@ -47,7 +47,7 @@ export function writeMany(
   if (accepted < list.length) {
     results.forEach((code, i) => {
       if (code === 0) return
-      const handle = new VCHandle(ids[2 * i]!, ids[2 * i + 1]!)
+      const handle = new VCHandle(ids[2 * i], ids[2 * i + 1])
       refused.push({ id: handle.id, error: handle.errorOf(code, 'write') })
     })
   }

@@ -49,7 +49,7 @@ if (values.way === 'netvc') {
     )
     subscribers.push(vc)
   })
-  port = Number(listener.addresses[0]!.split(':').pop())
+  port = Number(listener.addresses[0].split(':').pop())
   send = (bytes) => {
     if (writeMany(subscribers, bytes).accepted !== connections) throw new Error('refused')
   }

@@ -9,9 +9,9 @@ if (isMainThread) {
   const reactor = new Reactor({ threads: 1 })
   const accepted: import('netvc').VConnection[] = []
   const listener = await reactor.listen('tcp://127.0.0.1:0', (vc) => void accepted.push(vc))
-  const reader = await reactor.connect(listener.addresses[0]!) // and never reads
+  const reader = await reactor.connect(listener.addresses[0]) // and never reads
   while (accepted.length === 0) await new Promise((resolve) => setTimeout(resolve, 1))
-  const vc = accepted[0]!
+  const vc = accepted[0]
   const workers = [0, 1].map(() => new Worker(new URL(import.meta.url), { workerData: vc.id }))
   await Promise.all(workers.map((w) => once(w, 'message')))
   const before = process.memoryUsage.rss()
@@ -22,7 +22,7 @@ if (isMainThread) {
       cap: vc.maxUnwritten,
       waiting: vc.writableLength,
       grown: process.memoryUsage.rss() - before,
-      refusedWith: [a![0], b![0]],
+      refusedWith: [a[0], b[0]],
     }),
   )
   await Promise.all(workers.map((w) => w.terminate()))

@@ -61,7 +61,7 @@ async function main(): Promise<void> {
   const reactor = new Reactor({ threads: 1 })
   const accepted = new Promise<import('netvc').VConnection>((resolve) => {
     void reactor.listen('tcp://127.0.0.1:0', resolve).then(async (l) => {
-      peer = await reactor.connect(l.addresses[0]!)
+      peer = await reactor.connect(l.addresses[0])
     })
   })
   let peer: import('netvc').VConnection | undefined

@@ -156,6 +156,13 @@ napi_value JsMaxUnwritten(napi_env env, napi_callback_info info) {
   return js_int(env, vc->max_unwritten());
 }
 
+// overcrowded(slot, version): 1 when a message would be refused for that
+napi_value JsOvercrowded(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  VcPool::Handle vc = find(a);
+  return js_i32(env, vc && vc->overcrowded() ? 1 : 0);
+}
+
 // notifyDrained(slot, version, mark, token): 0, then one NOTICE follows; or kGone
 napi_value JsNotifyDrained(napi_env env, napi_callback_info info) {
   Args<4> a(env, info);
@@ -226,6 +233,7 @@ void register_message_functions(napi_env env, napi_value exports, EnvState& stat
       {"onFailed", JsOnFailed},
       {"unsent", JsUnsent},
       {"maxUnwritten", JsMaxUnwritten},
+      {"overcrowded", JsOvercrowded},
       {"notifyDrained", JsNotifyDrained},
       {"popPipelined", JsPopPipelined},
       {"inbox", JsInbox},

@@ -34,6 +34,7 @@
 #include "vc/notice.h"
 #include "vc/send_queue.h"
 #include "vc/transport.h"
+#include "vc/unsent.h"
 #include "vc/vconnection.h"
 #include "vc/write_list.h"
 
@@ -113,11 +114,12 @@ class NetVConnection final : public VConnection, public NetEvent {
   void refuse_messages(int code) { refused_.store(code, std::memory_order_release); }
 
   /// Any thread: bytes of messages that were accepted and that the kernel has not taken.
-  int64_t unsent() const { return unsent_.load(std::memory_order_relaxed); }
+  int64_t unsent() const { return unsent_.bytes(); }
   /// Any thread: closed by its user, or by itself.
   bool closed_to_all() const { return closed_.load(std::memory_order_acquire) != 0; }
-  /// Any thread: new messages are refused with EOVERCROWDED, until unsent() is below the limit.
-  bool overcrowded() const { return unsent() >= max_unwritten(); }
+  /// Any thread: new messages are refused with EOVERCROWDED, while the memory of those that wait is
+  /// not below the limit.
+  bool overcrowded() const { return unsent_.footprint() >= max_unwritten(); }
   int64_t max_unwritten() const { return max_unwritten_.load(std::memory_order_relaxed); }
   void set_max_unwritten(int64_t n) { max_unwritten_.store(n, std::memory_order_relaxed); }
   static constexpr int64_t kMaxUnwritten = int64_t{64} << 20;
@@ -292,7 +294,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   void writer_called(NetHandler& here);
   void fail_queue(int error);
   void drop_messages(int code);
-  void uncount(int64_t n, WriteRequest* done, int code);
+  void uncount(int64_t n, int64_t requests, WriteRequest* done, int code);
   void tell_drained(int64_t left);
   void arm_write_deadline();
   static void on_write_deadline(void* vc);
@@ -315,17 +317,12 @@ class NetVConnection final : public VConnection, public NetEvent {
   std::unique_ptr<Timer> timer_;  // retry after ENOBUFS, or the end of lingering; made when needed
 
   SendQueue out_;
-  WriteList writes_;
   WriterCall writer_call_{*this};
   // While writes_ is not idle. Stored by who found it idle, taken back before it is idle again,
   // both ordered by writes_ and the mailbox.
   VersionedPool<NetVConnection>::Handle writer_;
   bool writing_ = false;                // writer_called() has come: messages are taken from writes_
   std::atomic<bool> in_writev_{false};  // INV-29; checked in debug builds
-  // Counts that order nothing; unsent_ is raised before a message is submitted (B-65).
-  std::atomic<int64_t> unsent_{0};
-  std::atomic<int64_t> max_unwritten_{kMaxUnwritten};
-  std::atomic<int> refused_{0};  // release in refuse_messages, acquire in write_refusal
   struct Drain {
     int64_t mark;
     Notice* told;
@@ -334,9 +331,16 @@ class NetVConnection final : public VConnection, public NetEvent {
   std::unique_ptr<Timer> write_deadline_;
   std::unique_ptr<BlockChain> unread_;
 
+  // What a submission touches, in one cache line.
+  alignas(64) WriteList writes_;
+  Unsent unsent_;
+  std::atomic<int64_t> max_unwritten_{kMaxUnwritten};  // relaxed
   // The first error. seq_cst with shared_: who registers publishes shared_, then looks at failure_;
   // who fails stores failure_, then looks at shared_ (SK-7).
   std::atomic<int> failure_{0};
+  std::atomic<int> refused_{0};  // release in refuse_messages, acquire in write_refusal
+  // 0 open, 1 closed, -1 aborted. Stored on the handler's thread (release); other threads may look.
+  std::atomic<int> closed_{0};
   std::atomic<Shared*> shared_{nullptr};  // made when first needed, freed with the connection
 
   Nanos submit_time_;
@@ -344,8 +348,6 @@ class NetVConnection final : public VConnection, public NetEvent {
   Nanos linger_until_ = 0;
   int64_t bytes_in_ = 0;
   int64_t bytes_out_ = 0;
-  // 0 open, 1 closed, -1 aborted. Stored on the handler's thread (release); other threads may look.
-  std::atomic<int> closed_{0};
   std::atomic<NetHandler*> home_{nullptr};  // release on attach, acquire in home()
   int recursion_ = 0;
   int latched_errno_ = 0;

@@ -30,7 +30,7 @@ int NetVConnection::write_refusal() const {
 void NetVConnection::submit(VcPool::Handle self, WriteRequest* r) {
   NetVConnection& vc = *self;
   const bool timed = r->deadline != 0;
-  vc.unsent_.fetch_add(r->size(), std::memory_order_relaxed);  // before it is submitted (B-65)
+  vc.unsent_.add(r->size(), 1);  // before it is submitted (B-65)
   if (!vc.writes_.push(r)) {
     // Its deadline has to be known to the writer, even while the kernel takes nothing.
     if (timed) remote::post(vc.id_, [](NetVConnection& at_home) { at_home.take_messages(); });
@@ -66,11 +66,13 @@ void NetVConnection::writer_called(NetHandler& here) {
 void NetVConnection::take_messages() {
   if (writes_.idle()) return;
   const bool taken = stream_open() && (!closed_now() || lingering_);
+  const int64_t before = out_.requests();
+  int64_t accepted = 0;
   for (WriteRequest* r = writes_.take(); r;) {
     WriteRequest* next = r->next.load(std::memory_order_relaxed);
     if (!taken) {
       r->next.store(nullptr, std::memory_order_relaxed);
-      uncount(r->size(), r, failure() ? failure() : closed_now() ? ENET_CLOSED : ENET_SHUT);
+      uncount(r->size(), 1, r, failure() ? failure() : closed_now() ? ENET_CLOSED : ENET_SHUT);
     } else {
       if (r->pipelined_count > 0) {
         Shared& s = shared();
@@ -79,6 +81,7 @@ void NetVConnection::take_messages() {
       }
       const Nanos deadline = r->deadline;
       out_.append(r);
+      ++accepted;
       if (deadline != 0) {
         if (!write_deadline_) write_deadline_ = std::make_unique<Timer>(&on_write_deadline, this);
         if (!write_deadline_->armed() || write_deadline_->when() > deadline)
@@ -87,6 +90,8 @@ void NetVConnection::take_messages() {
     }
     r = next;
   }
+  // Some were joined with their neighbours.
+  unsent_.take(0, accepted - (out_.requests() - before));
 }
 
 // Gives the role of the writer up, unless something has come meanwhile. When true, another thread
@@ -132,7 +137,9 @@ NetVConnection::Sent NetVConnection::send_queued() {
     if (r > 0) {
       retries_ = 0;
       pass += r;
-      uncount(r, out_.consume(r), 0);
+      const int64_t before = out_.requests();
+      WriteRequest* through = out_.consume(r);
+      uncount(r, before - out_.requests(), through, 0);
       continue;
     }
     if (r == -EAGAIN || r == -EWOULDBLOCK || r == -ENOTCONN || r == -EINPROGRESS) {
@@ -168,21 +175,23 @@ void NetVConnection::fail_queue(int error) {
 // Tells every message that was accepted, until nobody adds one (SW-11).
 void NetVConnection::drop_messages(int code) {
   const int64_t queued = out_.size();
-  uncount(queued, out_.take_all(), code);
+  const int64_t requests = out_.requests();
+  uncount(queued, requests, out_.take_all(), code);
   while (writing_) {
     for (WriteRequest* r = writes_.take(); r;) {
       WriteRequest* next = r->next.load(std::memory_order_relaxed);
       r->next.store(nullptr, std::memory_order_relaxed);
-      uncount(r->size(), r, code);
+      uncount(r->size(), 1, r, code);
       r = next;
     }
     if (finish_writing()) return;  // without a handler the next writer is another thread
   }
 }
 
-// n bytes do not wait any more; `done` are messages that are through by this, or lost.
-void NetVConnection::uncount(int64_t n, WriteRequest* done, int code) {
-  const int64_t left = unsent_.fetch_sub(n, std::memory_order_relaxed) - n;
+// n bytes do not wait any more, nor do so many requests. Of these, `done` are those whose makers are
+// to be told.
+void NetVConnection::uncount(int64_t n, int64_t requests, WriteRequest* done, int code) {
+  const int64_t left = unsent_.take(n, requests);
   while (done) {
     WriteRequest* next = done->next.load(std::memory_order_relaxed);
     Notice* told = done->told;
@@ -196,7 +205,8 @@ void NetVConnection::uncount(int64_t n, WriteRequest* done, int code) {
 void NetVConnection::tell_drained(int64_t left) {
   const int why = closed_now() ? ENET_CLOSED : write_failed_ ? failure() : 0;
   std::erase_if(*drains_, [&](const Drain& d) {
-    if (why == 0 && left > d.mark) return false;
+    // A drained connection takes the next message.
+    if (why == 0 && (left > d.mark || (left > 0 && overcrowded()))) return false;
     d.told->tell(why);
     return true;
   });
@@ -217,9 +227,10 @@ void NetVConnection::arm_write_deadline() {
 
 void NetVConnection::on_write_deadline(void* p) {
   auto* vc = static_cast<NetVConnection*>(p);
-  const int64_t before = vc->out_.size();
+  const int64_t bytes = vc->out_.size();
+  const int64_t requests = vc->out_.requests();
   WriteRequest* expired = vc->out_.take_expired(vc->handler->now());
-  vc->uncount(before - vc->out_.size(), expired, ETIMEDOUT);
+  vc->uncount(bytes - vc->out_.size(), requests - vc->out_.requests(), expired, ETIMEDOUT);
   vc->arm_write_deadline();
   if (vc->out_.empty() && vc->finish_writing()) return vc->all_is_out();
   vc->update_interest(Side::kWrite);
@@ -230,8 +241,9 @@ void NetVConnection::on_write_deadline(void* p) {
 bool NetVConnection::queue_write(const void* data, size_t n) {
   if (!can_send()) return false;
   take_messages();
-  unsent_.fetch_add(static_cast<int64_t>(n), std::memory_order_relaxed);
+  const int64_t before = out_.requests();
   out_.append(data, n);
+  unsent_.add(static_cast<int64_t>(n), out_.requests() - before);
   update_interest(Side::kWrite);
   return true;
 }
@@ -239,8 +251,10 @@ bool NetVConnection::queue_write(const void* data, size_t n) {
 bool NetVConnection::queue_write(BlockChain& message) {
   if (!can_send()) return false;
   take_messages();
-  unsent_.fetch_add(message.size(), std::memory_order_relaxed);
+  const int64_t before = out_.requests();
+  const int64_t n = message.size();
   out_.append(message);
+  unsent_.add(n, out_.requests() - before);
   update_interest(Side::kWrite);
   return true;
 }

@@ -21,6 +21,7 @@ void SendQueue::link(WriteRequest* r) {
     head_ = r;
   }
   tail_ = r;
+  ++requests_;
 }
 
 WriteRequest* SendQueue::plain_tail() {
@@ -65,6 +66,7 @@ WriteRequest* SendQueue::consume(int64_t n) {
     n -= r->size();
     head_ = next_of(r);
     if (!head_) tail_ = nullptr;
+    --requests_;
     if (!r->told) {
       r->destroy();
       continue;
@@ -83,6 +85,7 @@ WriteRequest* SendQueue::consume(int64_t n) {
 
 WriteRequest* SendQueue::take_all() {
   size_ = 0;
+  requests_ = 0;
   tail_ = nullptr;
   return std::exchange(head_, nullptr);
 }
@@ -105,6 +108,7 @@ WriteRequest* SendQueue::take_expired(Nanos now) {
     }
     if (tail_ == r) tail_ = before;
     size_ -= r->size();
+    --requests_;
     set_next(r, nullptr);
     if (last) {
       set_next(last, r);

@@ -21,6 +21,8 @@ class SendQueue {
 
   bool empty() const { return size_ == 0; }
   int64_t size() const { return size_; }
+  /// Requests that it holds: messages may have been joined.
+  int64_t requests() const { return requests_; }
 
   /// Copies.
   void append(const void* data, size_t n);
@@ -48,6 +50,7 @@ class SendQueue {
   WriteRequest* head_ = nullptr;
   WriteRequest* tail_ = nullptr;
   int64_t size_ = 0;
+  int64_t requests_ = 0;
 };
 
 }  // namespace netvc

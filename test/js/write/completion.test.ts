@@ -235,20 +235,20 @@ describe('how many bytes may wait', () => {
       const { client, server, bytes } = await filled(world)
       expect([client.maxUnwritten, client.overcrowded]).toEqual([64 << 20, false])
       const waiting = client.writableLength
-      client.maxUnwritten = waiting + 1
+      client.maxUnwritten = waiting + 10_000 // a few requests besides
       expect(client.overcrowded).toBe(false)
-      const last = told(client, pattern(10, bytes)) // one message beyond it
-      expect([client.overcrowded, client.writableLength]).toEqual([true, waiting + 10])
+      const last = told(client, pattern(10_000, bytes)) // one message beyond it
+      expect([client.overcrowded, client.writableLength]).toEqual([true, waiting + 10_000])
       await expect(told(client, 'no')).rejects.toMatchObject({ code: 'EOVERCROWDED' })
       expect(code(() => client.write('no', {}))).toBe('EOVERCROWDED')
       expect(code(() => client.write('no'))).toBe('EOVERCROWDED')
-      const forced = told(client, pattern(10, bytes + 10), { ignoreOvercrowded: true })
-      expect(client.writableLength).toBe(waiting + 20)
+      const forced = told(client, pattern(10, bytes + 10_000), { ignoreOvercrowded: true })
+      expect(client.writableLength).toBe(waiting + 10_010)
       const { stream } = world.check(server)
       await Promise.all([last, forced])
-      await eventually(() => stream.count === bytes + 20, 'all that was accepted, nothing else')
+      await eventually(() => stream.count === bytes + 10_010, 'all that was accepted, nothing else')
       expect([client.overcrowded, client.writableLength]).toEqual([false, 0])
-      await told(client, pattern(1, bytes + 20))
+      await told(client, pattern(1, bytes + 10_010))
     })
 
     test('maxUnwritten 0 refuses all, Infinity is no number of bytes', async () => {

@@ -18,6 +18,7 @@ namespace netvc::test {
 namespace {
 
 using Codes = std::vector<int>;
+constexpr int64_t kRequest = Unsent::kRequestBytes;
 
 struct Fixture {
   LeakCheck leaks;
@@ -172,7 +173,7 @@ TEST_CASE_FIXTURE(Fixture, "B-34 F-134: pipelined counts 0, 1, max and max + 1")
 TEST_CASE_FIXTURE(Fixture, "SW-5 SW-13 SW-14 F-133 INV-30: overcrowded from the limit on") {
   block_kernel();
   CHECK_EQ(c->max_unwritten(), NetVConnection::kMaxUnwritten);
-  c->set_max_unwritten(1000);
+  c->set_max_unwritten(1000 + 2 * kRequest);
   CHECK_EQ(send_told(std::string(999, 'a')), 0);
   CHECK_FALSE(c->overcrowded());
   CHECK_EQ(send_told("b"), 0);
@@ -195,7 +196,7 @@ TEST_CASE_FIXTURE(Fixture, "SW-5 SW-13 SW-14 F-133 INV-30: overcrowded from the 
 
 TEST_CASE_FIXTURE(Fixture, "SW-13: it is over as soon as one byte less than the limit waits") {
   faults.script(SocketOp::kWrite, fd(), {at_most(1), fail(EAGAIN)});
-  c->set_max_unwritten(10);
+  c->set_max_unwritten(10 + kRequest);
   CHECK_EQ(send(std::string(10, 'a')), 0);
   CHECK(c->overcrowded());
   loop.settle();
@@ -208,8 +209,41 @@ TEST_CASE_FIXTURE(Fixture, "SW-13: it is over as soon as one byte less than the 
   CHECK_EQ(c.peer.receive(11), std::string(10, 'a') + "b");
 }
 
+TEST_CASE_FIXTURE(Fixture, "SW-5: the memory of many small messages is bounded, and drained() waits for it") {
+  block_kernel();
+  c->set_max_unwritten(1000 * kRequest);
+  int accepted = 0;
+  while (send_told("x") == 0)
+    ++accepted;
+  CHECK_EQ(accepted, 1000 * kRequest / (1 + kRequest) + 1);
+  Notices drained;
+  c->when_drained(1 << 20, drained.notice());  // far above what waits
+  CHECK(drained.codes.empty());
+  unblock_kernel();
+  CHECK_EQ(drained.codes, Codes{0});
+  CHECK_EQ(c.peer.receive(static_cast<size_t>(accepted)).size(), static_cast<size_t>(accepted));
+}
+
+TEST_CASE_FIXTURE(Fixture, "INV-30: messages that are joined are one request, and all are uncounted") {
+  std::thread([&] {
+    for (int i = 0; i < 2; ++i)
+      CHECK_EQ(send("0123456789"), 0);
+  }).join();
+  c->set_max_unwritten(20 + 2 * kRequest);
+  CHECK(c->overcrowded());
+  block_kernel();
+  loop.settle();
+  CHECK_FALSE(c->overcrowded());
+  c->set_max_unwritten(20 + kRequest);
+  CHECK(c->overcrowded());
+  c->set_max_unwritten(1);
+  unblock_kernel();
+  CHECK_FALSE(c->overcrowded());
+  CHECK_EQ(c.peer.receive(20), "01234567890123456789");
+}
+
 TEST_CASE_FIXTURE(Fixture, "B-65: bytes that the writer has not looked at count") {
-  c->set_max_unwritten(100);
+  c->set_max_unwritten(100 + 10 * kRequest);
   int accepted = 0, last = 0;
   std::thread([&] {
     while ((last = send("0123456789")) == 0 && accepted < 1000)

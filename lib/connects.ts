@@ -1,0 +1,91 @@
+import { closeSync } from 'node:fs'
+import type { ParsedAddress } from './address.js'
+import { abortError, closedError, Code, systemError } from './errors.js'
+import { native } from './native.js'
+import type { ConnectOptions } from './options.js'
+import type { VConnection } from './vconnection.js'
+
+interface PendingConnect {
+  resolve: (vc: VConnection) => void
+  reject: (error: Error) => void
+  address: string
+  /** The descriptor that its user gives away when this succeeds. */
+  adopts: number | undefined
+}
+
+/** The connects of one reactor that have not ended. */
+export class Connects {
+  readonly #pending = new Map<number, PendingConnect>()
+  readonly #reactor: number
+  readonly #changed: () => void
+
+  /** changed: size is another. */
+  constructor(reactor: number, changed: () => void) {
+    this.#reactor = reactor
+    this.#changed = changed
+  }
+
+  get size(): number {
+    return this.#pending.size
+  }
+
+  start(
+    id: number,
+    to: ParsedAddress,
+    address: string,
+    options: ConnectOptions & { fd?: number },
+    signal?: AbortSignal,
+  ): Promise<VConnection> {
+    if (signal?.aborted) return Promise.reject(abortError(signal.reason))
+    const promise = new Promise<VConnection>((resolve, reject) => {
+      const r = native.connect(this.#reactor, id, to.kind, to.host, to.port, options)
+      if (r < 0) {
+        reject(systemError(r, 'connect', address))
+        return
+      }
+      this.#pending.set(id, { resolve, reject, address, adopts: options.fd })
+      this.#changed()
+    })
+    if (!signal) return promise
+    const abort = () => {
+      const pending = this.#take(id)
+      native.cancelConnect(this.#reactor, id)
+      pending?.reject(abortError(signal.reason))
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    return promise.finally(() => {
+      signal.removeEventListener('abort', abort)
+    })
+  }
+
+  /** False: nobody waits for it any more. */
+  opened(id: number, vc: VConnection): boolean {
+    const pending = this.#take(id)
+    if (pending?.adopts !== undefined) closeSync(pending.adopts) // the engine has a duplicate
+    pending?.resolve(vc)
+    return pending !== undefined
+  }
+
+  failed(id: number, code: number, errno: number): void {
+    const pending = this.#take(id)
+    pending?.reject(
+      systemError(code === Code.CONNECT_TIMEOUT ? code : errno || code, 'connect', pending.address),
+    )
+  }
+
+  close(): void {
+    for (const [id, { reject, adopts }] of this.#pending) {
+      if (adopts !== undefined) continue // whose the descriptor is, only the record that comes knows
+      native.cancelConnect(this.#reactor, id)
+      reject(closedError('connect'))
+      this.#pending.delete(id)
+    }
+  }
+
+  #take(id: number): PendingConnect | undefined {
+    const pending = this.#pending.get(id)
+    this.#pending.delete(id)
+    this.#changed()
+    return pending
+  }
+}
