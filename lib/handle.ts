@@ -39,6 +39,7 @@ export interface WriteOptions {
   auth?: boolean
 }
 
+const none: WriteOptions = {}
 /** write() answers false from here on; drained() waits for half of it. */
 const highWaterMark = 256 * 1024
 /** Milliseconds that closeGracefully() waits for the peer. */
@@ -110,8 +111,9 @@ export class VCHandle {
     const bytes = Array.isArray(data)
       ? data.map((piece) => toBytes(piece, 'data'))
       : toBytes(data, 'data')
+    if (options === undefined) return this.#submit(bytes, undefined, undefined)
     checkOptions('write', options)
-    const completion = options?.completion
+    const { completion } = options
     if (completion === true) {
       return new Promise((resolve, reject) => {
         this.#submit(bytes, options, (error) => {
@@ -120,27 +122,28 @@ export class VCHandle {
         })
       })
     }
-    this.#submit(bytes, options, typeof completion === 'function' ? completion : undefined)
-    return this.writableLength <= this.#high
+    return this.#submit(bytes, options, typeof completion === 'function' ? completion : undefined)
   }
 
+  /** Whether less than the high mark waits. A refusal is told, or thrown if nobody is to be told. */
   #submit(
     bytes: Uint8Array | Uint8Array[],
-    options: WriteOptions = {},
+    options: WriteOptions | undefined,
     told: WriteCallback | undefined,
-  ): void {
-    const { ignoreOvercrowded, auth, timeout = 0, pipelinedCount = 0 } = options
+  ): boolean {
+    const { ignoreOvercrowded, auth, timeout = 0, pipelinedCount = 0 } = options ?? none
     const flags = (ignoreOvercrowded ? 1 : 0) | (auth ? 2 : 0)
     const tell = (code: number) => told!(code === 0 ? null : this.errorOf(code, 'write'))
     const token = told ? expectNotice(tell, this.keepsAlive) : 0
     const code =
       this.refusal() ||
       native.submit(this.slot, this.version, bytes, flags, token, timeout, pipelinedCount)
-    if (code === 0) return
+    if (code <= 0) return -code <= this.#high
     const error = this.errorOf(code, 'write')
     if (!told) throw error
     forget(token)
     process.nextTick(told, error)
+    return this.writableLength <= this.#high
   }
 
   /** @internal A code of native/vc/codes.h, or 0 when native code decides. */

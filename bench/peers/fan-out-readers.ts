@@ -1,11 +1,12 @@
-// The subscribers of fan-out.ts: fan-out-readers.js <port> <connections>. Checks every byte, answers
-// every whole message with one byte, ends with the server; exit code 1 if anything was wrong.
+// The subscribers of fan-out.ts: fan-out-readers.js <port> <connections>. Checks every byte, writes
+// one to standard output when all have a round, ends with the server; exit code 1 if any was wrong.
 
 import { connect } from 'node:net'
 import { message, messageBytes } from './fan-out-message.js'
 
 const [port, connections] = process.argv.slice(2).map(Number) as [number, number]
 const wanted = new Map<number, Buffer>()
+let missing = connections
 
 for (let i = 0; i < connections; i++) {
   let round = 0
@@ -26,7 +27,9 @@ for (let i = 0; i < connections; i++) {
       if (at < messageBytes) continue
       at = 0
       round++
-      socket.write('.')
+      if (--missing > 0) continue
+      missing = connections
+      process.stdout.write('.')
     }
   })
 }

@@ -47,8 +47,9 @@ bool gather(napi_env env, napi_value value, std::string* joined, const char** da
 
 enum SubmitFlags : uint32_t { kIgnoreOvercrowded = 1, kWithAuth = 2 };
 
-// submit(slot, version, bytes | bytes[], flags, token | 0, timeout ms | 0, pipelinedCount): 0, or
-// the positive code of the refusal. With a token and 0, one NOTICE follows.
+// submit(slot, version, bytes | bytes[], flags, token | 0, timeout ms | 0, pipelinedCount): the
+// positive code of the refusal; otherwise the bytes that wait now, negative or 0, and with a token
+// one NOTICE follows.
 napi_value JsSubmit(napi_env env, napi_callback_info info) {
   Args<7> a(env, info);
   EnvState& state = a.state();
@@ -65,10 +66,14 @@ napi_value JsSubmit(napi_env env, napi_callback_info info) {
   if (const double ms = a.number(5); ms > 0)
     o.deadline = monotonic_now() + static_cast<Nanos>(ms * 1e6);
   o.pipelined_count = static_cast<uint32_t>(std::min(a.number(6), double{UINT32_MAX}));
-  const int code = write(find(a), data, n, o);
-  if (code && o.told) JsNotice::drop(static_cast<JsNotice*>(o.told));
-  if (!code) state.touched();
-  return js_i32(env, code);
+  VcPool::Handle vc = find(a);
+  const int code = write(vc.again(), data, n, o);
+  if (code) {
+    if (o.told) JsNotice::drop(static_cast<JsNotice*>(o.told));
+    return js_i32(env, code);
+  }
+  state.touched();
+  return js_int(env, -vc->unsent());
 }
 
 // write(slot, version, bytes): a message of the connection's own thread, too large for the shared

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "buffer/small_memory.h"
 #include "vc/write_request.h"
 
 namespace netvc {
@@ -36,8 +37,8 @@ class Unsent {
     const uint64_t v = v_.load(std::memory_order_relaxed);
     return bytes_of(v) + static_cast<int64_t>(v >> kBits) * kRequestBytes;
   }
-  /// Of one request, besides its message: the allocator's header and rounding included.
-  static constexpr int64_t kRequestBytes = sizeof(WriteRequest) + 16;
+  /// Of one request, besides its message: with the allocator's header and half a step of rounding.
+  static constexpr int64_t kRequestBytes = sizeof(WriteRequest) + 16 + SmallMemory::kStep / 2;
 
  private:
   static constexpr int kBits = 38;

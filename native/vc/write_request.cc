@@ -1,12 +1,11 @@
 #include "vc/write_request.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 
-#include "base/assert.h"
 #include "base/striped_counter.h"
+#include "buffer/small_memory.h"
 
 namespace netvc {
 
@@ -27,8 +26,7 @@ StripedCounter& counter() {
 int64_t WriteRequest::live() { return counter().get(); }
 
 WriteRequest* WriteRequest::make(size_t n) {
-  void* memory = std::malloc(sizeof(WriteRequest) + n);
-  NETVC_CHECK(memory != nullptr);
+  void* memory = SmallMemory::take(sizeof(WriteRequest) + n);
   counter().add(1);
   return new (memory) WriteRequest(n);
 }
@@ -64,8 +62,9 @@ WriteRequest* WriteRequest::make(BlockChain& message) {
 }
 
 void WriteRequest::destroy() {
+  const size_t bytes = sizeof(WriteRequest) + own_;
   this->~WriteRequest();
-  std::free(this);
+  SmallMemory::give(this, bytes);
   counter().add(-1);
 }
 
