@@ -14,4 +14,15 @@ await unlessFresh('bench', ['bench'], 'build/bench/netvc_loadgen', async () => {
   await run('cmake', ['-S', 'bench', '-B', 'build/bench', ...generator], { quiet: true })
   await run('cmake', ['--build', 'build/bench', '--parallel', jobs], { quiet: true })
 })
-await run(process.execPath, ['build/tools/bench/run.js', ...process.argv.slice(2)])
+const args = process.argv.slice(2)
+if (args[0] === 'write') {
+  say('building the C++ programs that use netvc itself (cmake, preset release)')
+  await run('cmake', ['--preset', 'release', '-DNETVC_BUILD_ADDON=OFF'], { quiet: true })
+  const targets = ['--target', 'netvc_write_submit', 'netvc_fan_out']
+  await run('cmake', ['--build', 'build/optimized', '--parallel', jobs, ...targets], {
+    quiet: true,
+  })
+  await run(process.execPath, ['build/tools/bench/write.js', ...args.slice(1)])
+} else {
+  await run(process.execPath, ['build/tools/bench/run.js', ...args])
+}

@@ -37,6 +37,8 @@ export interface Target {
   against: string
   /** Server CPU per message, as a ratio, is to be at most this. */
   atMost: number
+  /** Of this server only the thread that runs JavaScript counts. */
+  jsThread?: boolean
 }
 
 const echo: Suite = {
@@ -189,6 +191,7 @@ export const targets: Target[] = [
   target('echo', '64x64B', 'netvc inline', 'C++ epoll', 1.15),
   target('echo', '64x16KiB', 'netvc inline', 'C++ epoll', 1.15),
   target('echo', '64x16KiB', 'netvc inline, borrowed', 'C++ epoll', 1.15),
+  { ...target('echo', '64x64B', 'netvc threads:1', 'node:net', 0.1), jsThread: true },
   target('tunnel', '64x64B', 'netvc tunnel', 'node pipe', 0.65),
   target('tunnel', '64x16KiB', 'netvc tunnel', 'node pipe', 0.65),
   target('tunnel', '64x64B', 'netvc tunnel', 'C++ epoll proxy', 1.15),

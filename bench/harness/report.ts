@@ -22,7 +22,7 @@ export interface Report {
   journal: Journal
 }
 
-function markdownTable({ head, rows }: TextTable): string {
+export function markdownTable({ head, rows }: TextTable): string {
   const line = (cells: string[]) => `| ${cells.join(' | ')} |`
   const rule = head.map((_, column) => (column === 0 ? '---' : '--:'))
   return [line(head), line(rule), ...rows.map(line)].join('\n')

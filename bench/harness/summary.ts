@@ -73,10 +73,11 @@ class Samples {
     )
   }
 
-  cpu(suite: string, configuration: string, server: string): Timed[] {
-    return this.of(suite, configuration, server).flatMap(({ disturbed, round, result }) =>
-      disturbed || isIdle(result) ? [] : [{ round, value: result.cpuUs.clean }],
-    )
+  cpu(suite: string, configuration: string, server: string, jsThread = false): Timed[] {
+    return this.of(suite, configuration, server).flatMap(({ disturbed, round, result }) => {
+      if (disturbed || isIdle(result)) return []
+      return [{ round, value: jsThread ? (result.cpuUs.main ?? NaN) : result.cpuUs.clean }]
+    })
   }
 }
 
@@ -152,7 +153,7 @@ export function judge(targets: readonly Target[], journal: Journal): Verdict[] {
   return targets.map((target) => {
     const { suite, configuration } = target
     const ratios = pairedRatios(
-      samples.cpu(suite, configuration, target.server),
+      samples.cpu(suite, configuration, target.server, target.jsThread),
       samples.cpu(suite, configuration, target.against),
     )
     return { target, ratio: spreadOf(ratios), outcome: outcomeOf(ratios, target.atMost) }

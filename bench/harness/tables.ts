@@ -17,7 +17,7 @@ export function verdictTable(verdicts: Verdict[]): TextTable {
   return {
     head: ['server CPU per message', 'load', 'target', 'median', 'min – max', 'rounds', 'verdict'],
     rows: verdicts.map(({ target, ratio: measured, outcome }) => [
-      `${target.server} : ${target.against}`,
+      `${target.server}${target.jsThread ? ' (JS thread)' : ''} : ${target.against}`,
       `${target.suite} ${target.configuration}`,
       `≤ ${ratio(target.atMost)}`,
       ratio(measured.median),

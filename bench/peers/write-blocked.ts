@@ -3,11 +3,11 @@
 
 import { once } from 'node:events'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { Reactor, type VCHandle } from 'netvc'
+import { Reactor, type VCHandle, type VConnection } from 'netvc'
 
 if (isMainThread) {
   const reactor = new Reactor({ threads: 1 })
-  const accepted: import('netvc').VConnection[] = []
+  const accepted: VConnection[] = []
   const listener = await reactor.listen('tcp://127.0.0.1:0', (vc) => void accepted.push(vc))
   const reader = await reactor.connect(listener.addresses[0]) // and never reads
   while (accepted.length === 0) await new Promise((resolve) => setTimeout(resolve, 1))

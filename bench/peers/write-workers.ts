@@ -8,7 +8,7 @@
 import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { MIOBuffer, Reactor, type VCHandle } from 'netvc'
+import { MIOBuffer, Reactor, type VCHandle, type VConnection } from 'netvc'
 
 const size = 64
 const batch = 64
@@ -59,12 +59,12 @@ async function main(): Promise<void> {
   const workers = Number(values.workers)
   const messages = Math.ceil(Number(values.messages) / (batch * 16)) * batch * 16
   const reactor = new Reactor({ threads: 1 })
-  const accepted = new Promise<import('netvc').VConnection>((resolve) => {
+  const accepted = new Promise<VConnection>((resolve) => {
     void reactor.listen('tcp://127.0.0.1:0', resolve).then(async (l) => {
       peer = await reactor.connect(l.addresses[0])
     })
   })
-  let peer: import('netvc').VConnection | undefined
+  let peer: VConnection | undefined
   const vc = await accepted
 
   const next = new Array<number>(workers).fill(0)
