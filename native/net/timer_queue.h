@@ -1,13 +1,13 @@
 // net/timer_queue.h - internal to native/net and its users above.
 //
 // One-shot timers of a net thread: connect deadlines, accept pauses, retries after ENOBUFS,
-// lingering closes. Binary heap, O(log n) arm and cancel, nothing allocated once the heap has
-// grown. (Inactivity and active timeouts of connections are not here: they would touch the heap on
-// every read.)
+// lingering closes, timeouts of connections (vc/timeouts.h) and tunnels, whose traffic does not
+// touch the queue. Binary heap, O(log n) arm and cancel, nothing allocated once the heap has grown.
 // Owner of a Timer: whoever embeds it; it must be cancelled or fired before it dies.
 // Threads: the net thread only.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <vector>
 
@@ -42,6 +42,7 @@ class Timer {
 class TimerQueue {
  public:
   static constexpr Nanos kNever = INT64_MAX;
+  static constexpr size_t kRun = 1024;
 
   /// (Re-)arms: fires once at the first run() with now >= when.
   void arm(Timer& t, Nanos when) {
@@ -67,10 +68,10 @@ class TimerQueue {
   Nanos next() const { return heap_.empty() ? kNever : heap_[0]->when_; }
   size_t size() const { return heap_.size(); }
 
-  /// Fires what is due, at most as many as are armed now: one that re-arms itself for the past
-  /// does not hold the turn.
+  /// Fires what is due, but not more than are armed now, since one may re-arm itself for the past,
+  /// and not more than kRun, so that ten thousand that are due together do not hold the turn.
   void run(Nanos now) {
-    for (size_t budget = heap_.size(); budget > 0 && next() <= now; --budget) {
+    for (size_t budget = std::min(heap_.size(), kRun); budget > 0 && next() <= now; --budget) {
       Timer* t = heap_[0];
       cancel(*t);
       t->fire_(t->context_);  // may destroy t

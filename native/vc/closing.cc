@@ -152,6 +152,7 @@ void NetVConnection::finish_close() {
   if (handler) {
     if (timer_) handler->timers.cancel(*timer_);
     if (write_deadline_) handler->timers.cancel(*write_deadline_);
+    if (timeouts_) handler->timers.cancel(timeouts_->timer);
     if (lingering_) handler->counters.lingering.add(-1);
     cancel_connect();
     handler->detach(*this, con_.fd());

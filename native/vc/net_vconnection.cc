@@ -105,8 +105,10 @@ void NetVConnection::reenable_re(VIO* vio) {
 
 void NetVConnection::update_interest(Side s) {
   Direction& d = direction(s);
+  const bool was = d.enabled;
   d.enabled = s == Side::kRead ? (read_vio.enabled && !connect_) || graceful_
                                : write_vio.enabled || !out_.empty() || writing_ || connect_;
+  if (timeouts_ && d.enabled != was) timeouts_interest(d.enabled);
   if (handler) handler->reschedule(d);
 }
 
@@ -141,6 +143,7 @@ int NetVConnection::attach(NetHandler& h) {
   update_interest(Side::kRead);
   update_interest(Side::kWrite);
   arm_write_deadline();
+  arm_timeouts();
   return 0;
 }
 

@@ -33,6 +33,7 @@
 #include "vc/codes.h"
 #include "vc/notice.h"
 #include "vc/send_queue.h"
+#include "vc/timeouts.h"
 #include "vc/transport.h"
 #include "vc/unsent.h"
 #include "vc/vconnection.h"
@@ -169,6 +170,22 @@ class NetVConnection final : public VConnection, public NetEvent {
   template <class F>
   void move_to(NetHandler& to, F done);
 
+  // --- timeouts (TO-*; vc/timeouts.h)
+  /// Tells kInactivityTimeout when no byte has moved for t, in either direction, while a direction
+  /// is enabled; kActiveTimeout when t has passed, whatever moved. Once: then it is to be set again,
+  /// though the next byte starts the first one anew. 0 cancels. A repeated call starts over.
+  void set_timeout(TimeoutKind kind, Nanos t, uint32_t tag = 0);
+  void set_inactivity_timeout(Nanos t) { set_timeout(TimeoutKind::kInactivity, t); }
+  void set_active_timeout(Nanos t) { set_timeout(TimeoutKind::kActive, t); }
+  void cancel_inactivity_timeout() { set_inactivity_timeout(0); }
+  void cancel_active_timeout() { set_active_timeout(0); }
+  Nanos get_inactivity_timeout() const { return get_timeout(TimeoutKind::kInactivity); }
+  Nanos get_active_timeout() const { return get_timeout(TimeoutKind::kActive); }
+  Nanos get_timeout(TimeoutKind kind) const;
+  uint32_t timeout_tag(TimeoutKind kind) const;
+  /// last_activity() is exact from now on, and not that of the turn's beginning.
+  void time_exactly() { exact_time_ = true; }
+
   // --- closing in other ways than do_io_close
   /// Sends what was accepted, then FIN, then reads and drops what the peer still sends until its
   /// end, so that no RST overtakes the last bytes (B-63); after `limit` it is closed as it is.
@@ -284,7 +301,19 @@ class NetVConnection final : public VConnection, public NetEvent {
   void not_ready(Side s);
   bool out_of_memory(ssize_t r, Side s);
   int socket_error(int fallback);
-  void net_activity() { last_activity_ = handler->now(); }
+  void net_activity() {
+    if (timeouts_) return timeouts_moved();
+    last_activity_ = exact_time_ ? monotonic_now() : handler->now();
+  }
+
+  // timeouts.cc
+  void arm_timeouts();
+  void timeouts_moved();
+  void timeouts_interest(bool enabled);
+  static void on_timeout(void* vc);
+  Continuation* addressee(Side s);
+  bool can_tell_timeout();
+  void tell_timeout(TimeoutKind kind);
 
   // net_write.cc
   ssize_t write_to_kernel(const iovec* iov, int count, unsigned* needs);
@@ -330,6 +359,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   std::unique_ptr<std::vector<Drain>> drains_;
   std::unique_ptr<Timer> write_deadline_;
   std::unique_ptr<BlockChain> unread_;
+  std::unique_ptr<Timeouts> timeouts_;
 
   // What a submission touches, in one cache line.
   alignas(64) WriteList writes_;
@@ -362,6 +392,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   bool shut_after_flush_ = false;
   bool write_failed_ = false;
   bool read_ended_ = false;  // EOS or ERROR was told: a new arming hears it again
+  bool exact_time_ = false;
   bool gone_ = false;        // ended without do_io_close
 };
 
@@ -371,6 +402,7 @@ void NetVConnection::move_to(NetHandler& to, F done) {
   NETVC_ASSERT(recursion_ == 0);
   if (timer_) handler->timers.cancel(*timer_);
   if (write_deadline_) handler->timers.cancel(*write_deadline_);
+  if (timeouts_) handler->timers.cancel(timeouts_->timer);
   pool().set_owner(id_, nullptr);
   handler->detach(*this, con_.fd());
   handler = &to;
