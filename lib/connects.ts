@@ -3,6 +3,7 @@ import type { ParsedAddress } from './address.js'
 import { abortError, closedError, Code, systemError } from './errors.js'
 import { native } from './native.js'
 import type { ConnectOptions } from './options.js'
+import { startTimeouts, type TimeoutOptions } from './timeouts.js'
 import type { VConnection } from './vconnection.js'
 
 interface PendingConnect {
@@ -11,6 +12,7 @@ interface PendingConnect {
   address: string
   /** The descriptor that its user gives away when this succeeds. */
   adopts: number | undefined
+  timeouts: TimeoutOptions
 }
 
 /** The connects of one reactor that have not ended. */
@@ -34,6 +36,7 @@ export class Connects {
     to: ParsedAddress,
     address: string,
     options: ConnectOptions & { fd?: number },
+    timeouts: TimeoutOptions,
     signal?: AbortSignal,
   ): Promise<VConnection> {
     if (signal?.aborted) return Promise.reject(abortError(signal.reason))
@@ -43,7 +46,7 @@ export class Connects {
         reject(systemError(r, 'connect', address))
         return
       }
-      this.#pending.set(id, { resolve, reject, address, adopts: options.fd })
+      this.#pending.set(id, { resolve, reject, address, adopts: options.fd, timeouts })
       this.#changed()
     })
     if (!signal) return promise
@@ -62,6 +65,7 @@ export class Connects {
   opened(id: number, vc: VConnection): boolean {
     const pending = this.#take(id)
     if (pending?.adopts !== undefined) closeSync(pending.adopts) // the engine has a duplicate
+    if (pending) startTimeouts(vc, pending.timeouts)
     pending?.resolve(vc)
     return pending !== undefined
   }

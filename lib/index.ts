@@ -4,6 +4,7 @@ export { Listener } from './listener.js'
 export { IOBufferReader, MIOBuffer, type MIOBufferOptions } from './mio-buffer.js'
 export type { ConnectionOptions, ConnectOptions, ListenOptions } from './options.js'
 export { Reactor, type ReactorOptions, type ReactorStats } from './reactor.js'
+export type { TimeoutOptions } from './timeouts.js'
 export { Tunnel, tunnel, type TunnelOptions, type TunnelResult } from './tunnel.js'
 export {
   VCHandle,

@@ -1,6 +1,7 @@
 import { systemError, type NetvcError } from './errors.js'
 import { native } from './native.js'
 import type { Reactor } from './reactor.js'
+import { startTimeouts, type TimeoutOptions } from './timeouts.js'
 import type { VConnection } from './vconnection.js'
 import type { Chooser } from './workers.js'
 
@@ -11,14 +12,21 @@ export class Listener {
   readonly #addresses: string[] = []
   readonly #handler: (vc: VConnection) => void
   readonly #choose: Chooser | undefined
+  readonly #timeouts: TimeoutOptions
   #running = 0
   #closing: Promise<void> | undefined
   #stopped: (() => void) | undefined
   #error: NetvcError | undefined
 
   /** @internal */
-  constructor(reactor: Reactor, handler: (vc: VConnection) => void, choose?: Chooser) {
+  constructor(
+    reactor: Reactor,
+    handler: (vc: VConnection) => void,
+    choose: Chooser | undefined,
+    timeouts: TimeoutOptions,
+  ) {
     this.#reactor = reactor
+    this.#timeouts = timeouts
     this.#handler = handler
     this.#choose = choose
   }
@@ -68,6 +76,7 @@ export class Listener {
       vc.doIoClose()
       return
     }
+    startTimeouts(vc, this.#timeouts)
     const workers = this.#choose ? this.#reactor.workers().filter((w) => w.registered) : []
     const threadId = workers.length > 0 ? this.#choose?.(vc, workers) : undefined
     if (threadId === undefined) this.#handler(vc)

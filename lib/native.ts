@@ -109,6 +109,7 @@ export interface Native {
   address(slot: number, version: number, local: number): NativeAddress | undefined
   inspect(slot: number, version: number): NativeInspection | undefined
   trapWriteBufferEmpty(slot: number, version: number, on: number): number
+  setTimeout(slot: number, version: number, kind: 0 | 1, ms: number, tag: number): number
 
   tunnel(
     reactor: number,
@@ -121,6 +122,10 @@ export interface Native {
     waterMark: number,
     aBuffer: number,
     bBuffer: number,
+    inactivityMs: number,
+    activeMs: number,
+    halfCloseMs: number,
+    stallMs: number,
   ): number
   tunnelBytes(reactor: number, id: number, direction: number): number
   freeTunnel(reactor: number, id: number): void

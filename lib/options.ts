@@ -1,9 +1,10 @@
 import { outOfRange, wrongType, NetvcArgumentError } from './errors.js'
 import type { WriteOptions } from './handle.js'
+import type { TimeoutOptions } from './timeouts.js'
 import { distributions, type Distribute, type RegisterOptions } from './workers.js'
 
 /** What accepted and outgoing connections have in common. Buffer sizes are in bytes. */
-export interface ConnectionOptions {
+export interface ConnectionOptions extends TimeoutOptions {
   /** Send small messages at once (TCP_NODELAY). Default true. */
   noDelay?: boolean
   /** Let the kernel probe idle connections (SO_KEEPALIVE). Default false. */
@@ -100,6 +101,8 @@ const connection: Record<keyof ConnectionOptions, Check> = {
   mark: integer(0, maxInt),
   tos: integer(0, 255),
   congestionControl: text,
+  inactivityTimeout: integer(0, maxInt),
+  activeTimeout: integer(0, maxInt),
 }
 
 const listen: Record<keyof ListenOptions, Check> = {
@@ -148,12 +151,22 @@ const register: Record<keyof RegisterOptions, Check> = {
   },
 }
 
-const reactor: Record<string, Check> = { threads: integer(0, 256) }
+const reactor: Record<string, Check> = {
+  threads: integer(0, 256),
+  inactivityTimeout: integer(0, maxInt),
+  activeTimeout: integer(0, maxInt),
+}
 const buffer: Record<string, Check> = {
   blockSize: integer(128, 2 * 1024 * 1024),
   waterMark: integer(0, Number.MAX_SAFE_INTEGER),
 }
-const tunnel: Record<string, Check> = buffer
+const tunnel: Record<string, Check> = {
+  ...buffer,
+  inactivityTimeout: integer(0, maxInt),
+  activeTimeout: integer(0, maxInt),
+  halfCloseTimeout: integer(0, maxInt),
+  stallTimeout: integer(0, maxInt),
+}
 
 const tables = { listen, connect, write, register, reactor, buffer, tunnel } satisfies Record<
   string,

@@ -8,7 +8,8 @@ import { held } from './hold.js'
 import { Listener } from './listener.js'
 import { native, type NativeStats } from './native.js'
 import { checkOptions, maxInt, type ConnectOptions, type ListenOptions } from './options.js'
-import { tunnelSizes, type Tunnel, type TunnelOptions } from './tunnel.js'
+import { tunnelLimits, tunnelSizes, type Tunnel, type TunnelOptions } from './tunnel.js'
+import { given, startTimeouts, type TimeoutOptions } from './timeouts.js'
 import { VConnection } from './vconnection.js'
 import {
   distributions,
@@ -27,6 +28,9 @@ export interface ReactorOptions {
    * means one net thread.
    */
   threads?: number
+  /** What listen() and connect() set where they are not given their own. Milliseconds, 0: none. */
+  inactivityTimeout?: number
+  activeTimeout?: number
 }
 
 export type ReactorStats = NativeStats
@@ -64,6 +68,7 @@ export class Reactor {
   /** Net threads; 0 for the inline engine. */
   readonly threads: number
   readonly #ports: number[]
+  readonly #timeouts: TimeoutOptions
   readonly #listeners = new Map<number, Listener>()
   readonly #connects: Connects
   readonly #tunnels = new Map<number, Tunnel>()
@@ -78,6 +83,7 @@ export class Reactor {
     checkOptions('reactor', options)
     const wanted = options?.threads ?? 0
     const threads = wanted === 0 && !canInline ? 1 : wanted
+    this.#timeouts = given(options ?? {})
     this.handle = attaching ? native.attachShared(threads, threadId) : native.createReactor(threads)
     if (this.handle < 0) throw systemError(this.handle, 'reactor')
     this.#connects = new Connects(this.handle, () => {
@@ -101,7 +107,7 @@ export class Reactor {
     if (shared && !shared.closed) return shared
     attaching = true
     try {
-      shared = new Reactor({ threads: Math.max(1, options?.threads ?? 1) })
+      shared = new Reactor({ ...options, threads: Math.max(1, options?.threads ?? 1) })
     } finally {
       attaching = false
     }
@@ -175,7 +181,7 @@ export class Reactor {
     if (signal?.aborted) throw abortError(signal.reason)
     this.#assertOpen('listen')
 
-    const listener = new Listener(this, handler, chooser)
+    const listener = new Listener(this, handler, chooser, { ...this.#timeouts, ...given(used) })
     for (const [i, { kind, host, port }] of resolved.entries()) {
       const id = this.#nextId++
       const r = native.listen(this.handle, id, kind, host, port, used)
@@ -201,7 +207,9 @@ export class Reactor {
     options = { ...options }
     const resolved = await resolveAddress(parsed, 'connect')
     this.#assertOpen('connect')
-    return this.#connects.start(this.#nextId++, resolved, address, options, signal)
+    const timeouts = { ...this.#timeouts, ...given(options) }
+    const id = this.#nextId++
+    return this.#connects.start(id, resolved, address, options, timeouts, signal)
   }
 
   /**
@@ -216,7 +224,7 @@ export class Reactor {
     }
     return this.#closing
       ? Promise.reject(closedError('adopt'))
-      : this.#connects.start(this.#nextId++, nowhere, `fd ${String(fd)}`, { fd })
+      : this.#connects.start(this.#nextId++, nowhere, `fd ${String(fd)}`, { fd }, this.#timeouts)
   }
 
   /** Counters of this reactor, summed over its threads, and of the process's blocks. */
@@ -348,6 +356,7 @@ export class Reactor {
       }
       case Record.ASSIGNED: {
         const vc = this.#newConnection(slot, version)
+        startTimeouts(vc, this.#timeouts)
         if (this.seat?.handler) this.seat.handler(vc)
         else vc.doIoClose() // unregistered meanwhile
         return
@@ -388,7 +397,7 @@ export class Reactor {
     const id = this.#nextId++
     const buffers = [t.a.handOver(t), t.b.handOver(t)] as const
     this.#tunnels.set(id, t)
-    if (!t.start(id, tunnelSizes(options), buffers)) {
+    if (!t.start(id, tunnelSizes(options), buffers, tunnelLimits(options))) {
       this.#tunnels.delete(id)
       t.ended(4, 0, 0)
     }

@@ -9,15 +9,29 @@ export interface TunnelOptions {
   blockSize?: number
   /** Unread bytes per direction before its source is not read any more. Default 64 KiB. */
   waterMark?: number
+  /** Milliseconds without a byte in either direction until it ends. Default 0, no limit. */
+  inactivityTimeout?: number
+  /** Milliseconds until it ends, whatever moves. Default 0, no limit. */
+  activeTimeout?: number
+  /**
+   * Milliseconds without a byte, once one direction has ended, until it ends: for a peer that never
+   * closes its side. Default 0, no limit.
+   */
+  halfCloseTimeout?: number
+  /**
+   * Milliseconds that bytes wait for a peer that takes none, though it may send, until it ends. A
+   * quarter late at most. Default 0, no limit.
+   */
+  stallTimeout?: number
 }
 
 /** How a tunnel ended. */
 export interface TunnelResult {
   /**
    * `eos`: both directions came to their end. `error`: see error. `closed`: somebody closed a
-   * connection, the tunnel, or the reactor.
+   * connection, the tunnel, or the reactor. The others: the timeout of that name.
    */
-  reason: 'eos' | 'error' | 'closed'
+  reason: 'eos' | 'error' | 'closed' | 'inactivity' | 'active' | 'half-close' | 'stall'
   error: NetvcError | undefined
   /** Bytes that left towards b. */
   aToB: number
@@ -25,7 +39,17 @@ export interface TunnelResult {
   bToA: number
 }
 
-const reasons = ['closed', 'eos', 'error', 'closed', 'closed'] as const
+const reasons = [
+  'closed',
+  'eos',
+  'error',
+  'closed',
+  'closed',
+  'inactivity',
+  'active',
+  'half-close',
+  'stall',
+] as const
 
 /** Two connections joined in both directions by native code. Made by {@link tunnel}. */
 export class Tunnel {
@@ -72,11 +96,12 @@ export class Tunnel {
     id: number,
     sizes: readonly [size: number, mark: number],
     buffers: readonly [a: number, b: number],
+    limits: readonly [number, number, number, number],
   ): boolean {
     const { a, b } = this
     this.#id = id
     const ids = [a.slot, a.version, b.slot, b.version] as const
-    return native.tunnel(a.reactor.handle, id, ...ids, ...sizes, ...buffers) === 1
+    return native.tunnel(a.reactor.handle, id, ...ids, ...sizes, ...buffers, ...limits) === 1
   }
 
   /** @internal */
@@ -121,4 +146,17 @@ export function tunnel(a: VConnection, b: VConnection, options?: TunnelOptions):
 export function tunnelSizes(options: TunnelOptions | undefined): [size: number, mark: number] {
   const { blockSize = 64 * 1024, waterMark = 64 * 1024 } = options ?? {}
   return [sizeIndex(blockSize), waterMark]
+}
+
+/** @internal */
+export function tunnelLimits(
+  options: TunnelOptions | undefined,
+): [inactivity: number, active: number, halfClose: number, stall: number] {
+  const {
+    inactivityTimeout = 0,
+    activeTimeout = 0,
+    halfCloseTimeout = 0,
+    stallTimeout = 0,
+  } = options ?? {}
+  return [inactivityTimeout, activeTimeout, halfCloseTimeout, stallTimeout]
 }

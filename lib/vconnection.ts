@@ -6,6 +6,7 @@ import { IOBufferReader, MIOBuffer, toBytes } from './mio-buffer.js'
 import { Control, native } from './native.js'
 import { checkBytes } from './options.js'
 import type { Reactor } from './reactor.js'
+import { Timeouts, type TimeoutKind } from './timeouts.js'
 import type { Tunnel } from './tunnel.js'
 import { handlerFunction, VIO, type VIOHandler } from './vio.js'
 import { assign } from './workers.js'
@@ -43,6 +44,7 @@ export class VConnection extends VCHandle {
   #error: NetvcError | undefined
   #submitted = 0
   #waits = 0
+  #timeouts: Timeouts | undefined
 
   /** @internal Made by Reactor. */
   constructor(reactor: Reactor, slot: number, version: number) {
@@ -283,6 +285,42 @@ export class VConnection extends VCHandle {
     native.trapWriteBufferEmpty(this.slot, this.version, on ? 1 : 0)
   }
 
+  /**
+   * A handler is told INACTIVITY_TIMEOUT when no byte has moved for `ms`, in either direction, while
+   * an operation waits for something. Once; the next byte, or another call, starts it anew. Never
+   * early, late by a 32nd of it at most, 1 s at most (and by how busy the thread is). 0 cancels.
+   * Told is the handler of the read operation, then that of the write operation, if it is another
+   * one; nobody when neither exists. Nothing is closed.
+   */
+  setInactivityTimeout(ms: number): void {
+    this.#setTimeout(0, ms, 'setInactivityTimeout')
+  }
+  /** ACTIVE_TIMEOUT comes after `ms`, whatever moves. Otherwise like setInactivityTimeout(). */
+  setActiveTimeout(ms: number): void {
+    this.#setTimeout(1, ms, 'setActiveTimeout')
+  }
+  cancelInactivityTimeout(): void {
+    this.#setTimeout(0, 0, 'cancelInactivityTimeout')
+  }
+  cancelActiveTimeout(): void {
+    this.#setTimeout(1, 0, 'cancelActiveTimeout')
+  }
+  /** Milliseconds, 0 for none. */
+  get inactivityTimeout(): number {
+    return this.#timeouts?.values[0] ?? 0
+  }
+  /** Milliseconds, 0 for none. */
+  get activeTimeout(): number {
+    return this.#timeouts?.values[1] ?? 0
+  }
+
+  #setTimeout(kind: TimeoutKind, ms: number, what: string): void {
+    this.assertUsable(what, 0, ms === 0)
+    if (ms === 0 && (this.#closed || !this.#timeouts)) return
+    this.#timeouts ??= new Timeouts()
+    this.#timeouts.set(this, kind, ms)
+  }
+
   // --- what the other files of lib use -------------------------------------------------------
 
   /** @internal */
@@ -307,6 +345,7 @@ export class VConnection extends VCHandle {
     this.#read?.disarm()
     this.#write?.disarm()
     this.tunnel = tunnel
+    this.#timeouts = undefined
     this.becameBusy()
     return buffer
   }
@@ -325,6 +364,11 @@ export class VConnection extends VCHandle {
   /** @internal */
   onVioEvent(kind: VCEvent, side: number, generation: number, count: number, errno: number): void {
     const vio = side === 0 ? this.#read : this.#write
+    if (kind === VCEvent.INACTIVITY_TIMEOUT || kind === VCEvent.ACTIVE_TIMEOUT) {
+      if (vio?.generation === generation) vio.moved(count)
+      this.#timeouts?.tell(kind, errno, this.#read, this.#write)
+      return
+    }
     // Not armed: it has had its end, and something enabled it once more.
     if (vio?.generation !== generation || !vio.armed) return
     vio.moved(count)

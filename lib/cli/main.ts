@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 
-import { address, integer, type ServeOptions } from './options.js'
+import { address, integer, type ProxyOptions, type ServeOptions } from './options.js'
 import { serve } from './serve.js'
 
 const { version } = JSON.parse(
@@ -45,6 +45,12 @@ function command(name: string, threads: number, why: string): Command {
     )
 }
 
+function limit(name: string, what: string, value: number): Option {
+  return new Option(`--${name}-timeout <ms>`, `milliseconds that ${what}; 0: no limit`)
+    .argParser(integer(0, 0x7fffffff))
+    .default(value)
+}
+
 // The engine is loaded when a command runs, so that --help works where it cannot be loaded.
 command('echo', 0, '0 works on the JavaScript thread, best for short messages')
   .description('send everything back that clients send')
@@ -59,7 +65,12 @@ command('proxy', 1, 'the sockets live there, and JavaScript only connects')
   .description('connect every client to one upstream')
   .argument('<listen>', 'where to listen')
   .argument('<upstream>', 'where to connect to')
-  .action(async (from: string, to: string, options: ServeOptions) => {
+  .addOption(limit('connect', 'the upstream has to answer', 10_000))
+  .addOption(limit('inactivity', 'no byte moves in either direction', 0))
+  .addOption(limit('active', 'a connection lives, whatever moves', 0))
+  .addOption(limit('half-close', 'no byte moves after one side has ended', 0))
+  .addOption(limit('stall', 'bytes wait for a side that takes none', 0))
+  .action(async (from: string, to: string, options: ProxyOptions) => {
     const [listen, upstream] = [address(from), address(to)]
     const { proxyService } = await import('./proxy.js')
     await serve((problems) => proxyService(listen, upstream, options, problems), options)

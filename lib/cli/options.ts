@@ -11,6 +11,15 @@ export interface ServeOptions {
   interval: number
 }
 
+/** Milliseconds, 0 for no limit: see TunnelOptions and ConnectOptions.timeout. */
+export interface ProxyOptions extends ServeOptions {
+  connectTimeout: number
+  inactivityTimeout: number
+  activeTimeout: number
+  halfCloseTimeout: number
+  stallTimeout: number
+}
+
 /** `tcp://host:port`, `unix:///path`, `unix://@name`; `host:port` alone means tcp. Throws. */
 export function address(text: string): string {
   const url = /^([^:/@]+|\[[^\]]*\]):\d+$/.test(text) ? `tcp://${text}` : text

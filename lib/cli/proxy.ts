@@ -1,5 +1,5 @@
 import { Reactor, tunnel, type Tunnel, type VConnection } from '../index.js'
-import type { ServeOptions } from './options.js'
+import type { ProxyOptions } from './options.js'
 import type { Problems } from './problems.js'
 import { Clients, type Service } from './service.js'
 
@@ -7,9 +7,12 @@ import { Clients, type Service } from './service.js'
 export async function proxyService(
   listen: string,
   upstream: string,
-  options: ServeOptions,
+  options: ProxyOptions,
   problems: Problems,
 ): Promise<Service> {
+  const { connectTimeout, inactivityTimeout, activeTimeout, halfCloseTimeout, stallTimeout } =
+    options
+  const limits = { inactivityTimeout, activeTimeout, halfCloseTimeout, stallTimeout }
   const reactor = new Reactor({ threads: options.threads })
   const clients = new Clients()
   const tunnels = new Set<Tunnel>()
@@ -18,12 +21,12 @@ export async function proxyService(
   // Nothing is armed on the client before the upstream is there: what it sends meanwhile waits in
   // the kernel, and its end or reset is met by the tunnel.
   async function join(client: VConnection): Promise<void> {
-    const server = await reactor.connect(upstream)
+    const server = await reactor.connect(upstream, { timeout: connectTimeout })
     if (client.closed) {
       server.doIoClose()
       return
     }
-    const joined = tunnel(client, server)
+    const joined = tunnel(client, server, limits)
     tunnels.add(joined)
     const result = await joined.closed
     tunnels.delete(joined)

@@ -64,6 +64,8 @@ void JsReactor::leave_thread(size_t i) {
 // Ends the operations of a connection whose user changes, on its thread: what was read and not
 // consumed is read again, what was to be written is a message.
 void JsReactor::hand_back(NetVConnection& vc) {
+  vc.cancel_inactivity_timeout();
+  vc.cancel_active_timeout();
   MIOBuffer* m = vc.read_vio.op == Op::kRead ? vc.read_vio.buffer.writer() : nullptr;
   if (IOBufferReader* r = m ? m->most_advanced_reader() : nullptr) {
     BlockChain bytes;

@@ -26,7 +26,13 @@ int JsPort::handle_event(Event event, VIO* vio) {
   r.slot = slot_of(vc->id());
   r.version = version_of(vc->id());
   r.generation = vio->generation;
-  r.error = event == Event::kError || event == Event::kEos ? vc->lerrno : 0;
+  if (event == Event::kError || event == Event::kEos) {
+    r.error = vc->lerrno;
+  } else if (event == Event::kInactivityTimeout) {
+    r.error = static_cast<int32_t>(vc->timeout_tag(TimeoutKind::kInactivity));
+  } else if (event == Event::kActiveTimeout) {
+    r.error = static_cast<int32_t>(vc->timeout_tag(TimeoutKind::kActive));
+  }
   r.side = vio->op == Op::kWrite;
   // One activation moves at most what a buffer holds, far below 2^31; the rest would come later.
   const int64_t delta = std::min<int64_t>(vio->ndone - vio->reported, INT32_MAX / 4);

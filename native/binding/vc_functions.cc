@@ -324,14 +324,24 @@ napi_value JsTrap(napi_env env, napi_callback_info info) {
                 }));
 }
 
+// setTimeout(slot, version, 0 inactivity | 1 active, ms, tag of the event)
+napi_value JsSetTimeout(napi_env env, napi_callback_info info) {
+  Args<5> a(env, info);
+  const auto kind = a.i32(2) == 0 ? TimeoutKind::kInactivity : TimeoutKind::kActive;
+  const Nanos t = a.bytes(3) * kMillisecond;
+  const uint32_t tag = a.u32(4);
+  return js_i32(
+      env, run(a.state(), id_of(a), [=](NetVConnection& vc) { vc.set_timeout(kind, t, tag); }));
+}
+
 // --- tunnels
 // --------------------------------------------------------------------------------------
 
 // tunnel(reactor, id, aSlot, aVersion, bSlot, bVersion, blockSizeIndex, waterMark, aBuffer | -1,
-// bBuffer | -1): the buffers of their read operations are taken over. 1, or 0 when it could not
-// start because a connection is gone; then both are closed. One TUNNEL_END follows a 1.
+// bBuffer | -1, inactivity, active, halfClose, stall): the buffers of their read operations are
+// taken over; the last four in ms, 0 for none. 1, or 0 when it could not start, then both are closed
 napi_value JsTunnelStart(napi_env env, napi_callback_info info) {
-  Args<10> a(env, info);
+  Args<14> a(env, info);
   EnvState& state = a.state();
   state.flush_commands();
   JsReactor* r = state.reactor(a.u32(0));
@@ -340,7 +350,9 @@ napi_value JsTunnelStart(napi_env env, napi_callback_info info) {
     remote::close(right, 0);
     return js_i32(env, 0);
   }
-  JsTunnel& t = r->add_tunnel(a.u32(1), {a.i32(6), a.bytes(7)});
+  const auto ms = [&a](size_t i) { return a.bytes(i) * kMillisecond; };
+  const TunnelOptions options{a.i32(6), a.bytes(7), {ms(10), ms(11), ms(12), ms(13)}};
+  JsTunnel& t = r->add_tunnel(a.u32(1), options);
   for (size_t buffer : {8, 9}) {
     if (a.i32(buffer) >= 0) t.held.emplace_back(state.buffer(a.u32(buffer)));
   }
@@ -380,6 +392,7 @@ void register_vc_functions(napi_env env, napi_value exports, EnvState& state) {
       {"address", JsAddress},
       {"inspect", JsInspect},
       {"trapWriteBufferEmpty", JsTrap},
+      {"setTimeout", JsSetTimeout},
       {"tunnel", JsTunnelStart},
       {"tunnelBytes", JsTunnelBytes},
       {"freeTunnel", JsFreeTunnel},

@@ -1,5 +1,6 @@
 #include "vc/tunnel.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -59,6 +60,8 @@ void Tunnel::take_over(int source, NetVConnection& vc) {
   }
   vc.do_io_read(nullptr, 0, nullptr);
   vc.do_io_write(nullptr, 0, nullptr);
+  vc.cancel_inactivity_timeout();
+  vc.cancel_active_timeout();
 }
 
 void Tunnel::start(VcPool::Handle a, VcPool::Handle b) {
@@ -83,7 +86,35 @@ void Tunnel::start(VcPool::Handle a, VcPool::Handle b) {
     to.do_io_write(this, VIO::kUnlimited, leg.reader);
     leg.vc->do_io_read(this, VIO::kUnlimited, leg.buf);
   }
-  if (legs_[0].done && legs_[1].done) end(outcome_);
+  if (legs_[0].done && legs_[1].done) return end(outcome_);
+  if (!options_.limits.any()) return;
+  at_ = legs_[0].vc->handler;
+  for (Leg& leg : legs_)
+    leg.vc->time_exactly();
+  if (legs_[0].done || legs_[1].done) half_closed_at_ = monotonic_now();
+  watch_.start(options_.limits, monotonic_now());
+  watch();
+}
+
+// Looks whether it has to end, and when to look again.
+void Tunnel::watch() {
+  TunnelWatch::Look look;
+  look.half_closed_at = half_closed_at_;
+  for (int source : {0, 1}) {
+    const Leg& leg = legs_[source];
+    const NetVConnection& to = *legs_[1 - source].vc;
+    look.last_activity = std::max(look.last_activity, leg.vc->last_activity());
+    look.direction[source] = {!leg.done && (leg.reader->read_avail() > 0 || to.queued_bytes() > 0),
+                              to.bytes_out()};
+  }
+  const TunnelWatch::Finding f = watch_.check(look, monotonic_now());
+  if (f.end != TunnelEnd{}) return end({f.end, ETIMEDOUT, f.side});
+  if (f.next != 0) at_->timers.arm(watch_timer_, f.next);
+}
+
+void Tunnel::on_watch(void* tunnel) {
+  Ref<Tunnel> guard(static_cast<Tunnel*>(tunnel));
+  guard->watch();
 }
 
 int Tunnel::handle_event(Event event, VIO* vio) {
@@ -142,8 +173,8 @@ void Tunnel::on_write(Event event, int source, VIO& vio) {
       leg.reader->reset();  // for nobody any more
       leg.buf->release_if_drained();
       leg.done = true;
-      if (legs_[1 - source].done) end(outcome_);
-      return;
+      if (legs_[1 - source].done) return end(outcome_);
+      return half_closed();
   }
 }
 
@@ -154,6 +185,12 @@ void Tunnel::direction_done(int source) {
   legs_[source].buf->release_if_drained();
   if (legs_[1 - source].done) return end(outcome_);
   to.do_io_shutdown(Shutdown::kWrite);
+  half_closed();
+}
+
+void Tunnel::half_closed() {
+  half_closed_at_ = monotonic_now();
+  if (at_) watch();  // its limit may be the nearest one
 }
 
 void Tunnel::on_vc_closed(NetVConnection& vc, bool) {
@@ -163,10 +200,11 @@ void Tunnel::on_vc_closed(NetVConnection& vc, bool) {
 void Tunnel::end(TunnelResult result) {
   if (std::exchange(ended_, true)) return;
   Ref<Tunnel> keep = std::move(self_);
+  if (at_) at_->timers.cancel(watch_timer_);
   for (Leg& leg : legs_) {
     if (!leg.vc) continue;
     leg.vc->observer = nullptr;
-    leg.vc->do_io_close();
+    leg.vc->do_io_close(result.end >= TunnelEnd::kInactivity ? 0 : -1);
   }
   for (Leg& leg : legs_) {
     leg.vc = {};

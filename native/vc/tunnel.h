@@ -10,10 +10,11 @@
 //     <------------ [buffer] <------------
 //
 // Ends when both directions have ended, or a socket error, or one connection was closed by its
-// user; then both are closed and the listener is told once, on the net thread.
-// Messages that were queued on a connection before (queue_write) leave before the tunnel's bytes.
-// A read operation under way is ended, and what it has brought and its reader (with several, the
-// most advanced one) has not consumed comes next: bytes that somebody has looked at are not lost.
+// user, or one of its limits says so (vc/tunnel_watch.h); then both are closed and the listener is
+// told once, on the net thread. Messages that were queued on a connection before (queue_write)
+// leave before the tunnel's bytes. A read operation under way is ended, and what it has brought and
+// its reader (with several, the most advanced one) has not consumed comes next: bytes that somebody
+// has looked at are not lost.
 //
 // Owner: reference counted; lives at least until it has ended. Threads: start() and everything else
 // on the connections' thread; bytes() from any.
@@ -21,20 +22,14 @@
 
 #include "base/counter.h"
 #include "vc/net_vconnection.h"
+#include "vc/tunnel_watch.h"
 
 namespace netvc {
-
-enum class TunnelEnd : uint8_t {
-  kEos = 1,     // both directions came to their end
-  kError = 2,   // error_number and side say which
-  kClosed = 3,  // a connection was closed by its user, or its reactor
-  kFailed = 4,  // could not start: a connection was gone
-};
 
 struct TunnelResult {
   TunnelEnd end = TunnelEnd::kEos;
   int error_number = 0;
-  int side = 0;  // 0: a, 1: b; where the error or the close was met
+  int side = 0;  // 0: a, 1: b; where the error, the close or the stall was met
 };
 
 class Tunnel;
@@ -52,6 +47,7 @@ class TunnelListener {
 struct TunnelOptions {
   int size_index = kIndex64K;
   int64_t water_mark = int64_t{64} << 10;  // bytes unread per direction before reading stops
+  TunnelLimits limits{};
 };
 
 class Tunnel final : public RefCounted<Tunnel>, private Continuation, private VcObserver {
@@ -97,12 +93,19 @@ class Tunnel final : public RefCounted<Tunnel>, private Continuation, private Vc
   void on_read(Event event, int source);
   void on_write(Event event, int source, VIO& vio);
   void direction_done(int source);
+  void half_closed();
+  void watch();
+  static void on_watch(void* tunnel);
   void end(TunnelResult result);
 
   TunnelListener* listener_;
   TunnelOptions options_;
   Leg legs_[2];
-  Ref<Tunnel> self_;      // until ended
+  Ref<Tunnel> self_;  // until ended
+  TunnelWatch watch_;
+  Timer watch_timer_{&on_watch, this};
+  NetHandler* at_ = nullptr;  // where it has started
+  Nanos half_closed_at_ = 0;
   TunnelResult outcome_;  // how it ends when both directions have
   bool ended_ = false;
   std::atomic<bool> abandoned_{false};  // release in abandon, acquire before it starts

@@ -91,6 +91,38 @@ test('whoever reads the output may go: serving continues', async () => {
   expect(cli.child.exitCode).toBe(null)
 })
 
+describe('limits of a proxy', () => {
+  test('--inactivity-timeout: a silent connection is ended at both sides', async () => {
+    const upstream = await Upstream.start()
+    const cli = await Cli.proxyTo(upstream.port, '--inactivity-timeout', '100')
+    const client = await connect(cli.port)
+    const server = await upstream.next()
+    client.socket.write('hello')
+    await server.has(5)
+    await Promise.all([client.over, server.over])
+    expect(await cli.terminate()).toBe(0)
+    expect(cli.stdout).toMatch(/closed after 1 connection, in 5 B, out 0 B/)
+  })
+
+  test('--half-close-timeout: a peer that never closes its side', async () => {
+    const upstream = await Upstream.start()
+    const cli = await Cli.proxyTo(upstream.port, '--half-close-timeout', '100')
+    const client = await connect(cli.port)
+    const server = await upstream.next()
+    client.socket.end('that was all')
+    await server.ended
+    await client.over
+    expect(server.text).toBe('that was all')
+  })
+
+  test('--connect-timeout: an upstream that does not answer', async () => {
+    const args = ['proxy', 'tcp://127.0.0.1:0', 'tcp://192.0.2.1:9', '--connect-timeout', '50']
+    const cli = await Cli.start(...args)
+    const client = await connect(cli.port)
+    await client.over
+  })
+})
+
 describe('a signal', () => {
   test.each(['SIGINT', 'SIGTERM'] as const)(
     '%s without connections ends at once, with 0',

@@ -14,6 +14,7 @@
 
 #include <cerrno>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <doctest/doctest.h>
@@ -92,6 +93,11 @@ class RawPeer {
         REQUIRE(wait_fd(fd(), POLLOUT));
       }
     }
+  }
+  /// What the kernel takes now; 0 when it is full, or the peer has gone.
+  size_t send_some(std::string_view s) {
+    const ssize_t n = ::send(fd(), s.data(), s.size(), MSG_NOSIGNAL);
+    return n > 0 ? static_cast<size_t>(n) : 0;
   }
   /// What is there now, at most n bytes; never waits.
   std::string take(size_t n = 1 << 20) {

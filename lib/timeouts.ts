@@ -1,0 +1,63 @@
+import { VCEvent } from './events.js'
+import { native } from './native.js'
+import { outOfRange, wrongType } from './errors.js'
+import { maxInt } from './options.js'
+import type { VConnection } from './vconnection.js'
+import type { VIO } from './vio.js'
+
+export interface TimeoutOptions {
+  /** Milliseconds: setInactivityTimeout() on the new connection. Default: the reactor's; 0, none. */
+  inactivityTimeout?: number
+  /** Milliseconds: setActiveTimeout() on the new connection. Default: the reactor's; 0, none. */
+  activeTimeout?: number
+}
+
+/** @internal Those of the timeouts that are there. */
+export function given(options: TimeoutOptions): TimeoutOptions {
+  const { inactivityTimeout, activeTimeout } = options
+  return {
+    ...(inactivityTimeout !== undefined && { inactivityTimeout }),
+    ...(activeTimeout !== undefined && { activeTimeout }),
+  }
+}
+
+/** @internal */
+export function startTimeouts(vc: VConnection, options: TimeoutOptions): void {
+  if (options.inactivityTimeout) vc.setInactivityTimeout(options.inactivityTimeout)
+  if (options.activeTimeout) vc.setActiveTimeout(options.activeTimeout)
+}
+
+/** @internal 0: inactivity, 1: active; native/vc/timeouts.h. */
+export type TimeoutKind = 0 | 1
+
+/**
+ * @internal The timeouts of one connection as its JavaScript thread knows them. Each call has a tag
+ * that comes back with the event, so that one that was cancelled or set again is not told.
+ */
+export class Timeouts {
+  readonly values: [inactivity: number, active: number] = [0, 0]
+  readonly #tags: [number, number] = [0, 0]
+
+  set(vc: { slot: number; version: number }, kind: TimeoutKind, ms: number): void {
+    if (typeof ms !== 'number') throw wrongType('ms', 'a number of milliseconds', ms)
+    if (!Number.isInteger(ms) || ms < 0 || ms > maxInt) {
+      throw outOfRange('ms', 'whole milliseconds >= 0', ms)
+    }
+    this.values[kind] = ms
+    const tag = (this.#tags[kind] = (this.#tags[kind] + 1) & maxInt)
+    native.setTimeout(vc.slot, vc.version, kind, ms, tag)
+  }
+
+  /** Tells those that TO-8 and TO-9 name: a handler of both operations is told once. */
+  tell(event: VCEvent, tag: number, read: VIO | undefined, write: VIO | undefined): void {
+    const kind = event === VCEvent.INACTIVITY_TIMEOUT ? 0 : 1
+    if (tag !== this.#tags[kind]) return
+    const reader = read?.handler
+    const writer = write?.handler
+    if (reader) {
+      reader(event, read)
+      if (write?.handler !== writer || tag !== this.#tags[kind]) return
+    }
+    if (writer && writer !== reader) writer(event, write)
+  }
+}
