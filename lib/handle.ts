@@ -86,8 +86,9 @@ export class VCHandle {
   /** Why it has failed; undefined while it has not, and when it was closed in an orderly way. */
   get failure(): NetvcError | undefined {
     const code = native.failure(this.slot, this.version)
-    const error = code === 0 ? undefined : this.errorOf(code, 'connection')
-    return error?.code === 'ERR_VC_CLOSED' ? undefined : error
+    if (code === 0) return undefined
+    const error = this.failedWith(code, 'connection')
+    return error.code === 'ERR_VC_CLOSED' ? undefined : error
   }
 
   /**
@@ -133,7 +134,8 @@ export class VCHandle {
   ): boolean {
     const { ignoreOvercrowded, auth, timeout = 0, pipelinedCount = 0 } = options ?? none
     const flags = (ignoreOvercrowded ? 1 : 0) | (auth ? 2 : 0)
-    const tell = (code: number) => told!(code === 0 ? null : this.errorOf(code, 'write'))
+    const tell = (code: number, text?: string) =>
+      told!(code === 0 ? null : this.errorOf(code, 'write', text))
     const token = told ? expectNotice(tell, this.keepsAlive) : 0
     const code =
       this.refusal() ||
@@ -205,11 +207,11 @@ export class VCHandle {
 
   /** Resolves when at most the low mark waits to be sent; rejects when the connection ends before. */
   drained(): Promise<void> {
-    const refused = this.#drainRefusal()
+    const refused = this.#drainRefusal() || native.failure(this.slot, this.version)
     if (refused) return Promise.reject(this.errorOf(refused, 'drained'))
     return (this.#drain ??= new Promise<void>((resolve, reject) => {
       this.waits(1)
-      const token = expectNotice((code) => {
+      const token = expectNotice((code, text) => {
         this.#drain = undefined
         this.waits(-1)
         code ||= this.#drainRefusal()
@@ -217,7 +219,7 @@ export class VCHandle {
           this.whenDrained()
           resolve()
         } else {
-          reject(this.errorOf(code, 'drained'))
+          reject(this.errorOf(code, 'drained', text))
         }
       }, this.keepsAlive)
       native.notifyDrained(this.slot, this.version, this.#low, token)
@@ -228,6 +230,11 @@ export class VCHandle {
   #drainRefusal(): number {
     const code = this.refusal()
     return code === Code.SHUT ? 0 : code
+  }
+
+  /** @internal What this thread knows of its end, which others may not know yet. */
+  protected get end(): { error: NetvcError | undefined } | undefined {
+    return undefined
   }
 
   /** @internal */
@@ -255,7 +262,7 @@ export class VCHandle {
     const known =
       typeof code === 'string' ? (errno as Record<string, number | undefined>)[code] : undefined
     const text = message === undefined ? '' : JSON.stringify({ code, message })
-    return native.setFailed(this.slot, this.version, known ?? 0, text) === 1
+    return !this.end && native.setFailed(this.slot, this.version, known ?? 0, text) === 1
   }
 
   /**
@@ -265,12 +272,12 @@ export class VCHandle {
    */
   onFailed(listener: (error: NetvcError) => void): () => void {
     if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener)
-    const token = expectNotice((code) => {
-      listener(this.errorOf(code, 'connection'))
+    const { end } = this
+    const token = expectNotice((code, text) => {
+      listener(end?.error ?? this.errorOf(code, 'connection', text))
     }, false)
-    if (native.onFailed(this.slot, this.version, token) !== 0) {
-      const told = forget(token)
-      process.nextTick(() => told?.tell(Code.CLOSED))
+    if (end || native.onFailed(this.slot, this.version, token) !== 0) {
+      process.nextTick(() => forget(token)?.tell(Code.CLOSED))
     }
     return () => void forget(token)
   }
@@ -313,8 +320,8 @@ export class VCHandle {
   }
 
   /**
-   * Gives a parked connection to a thread that uses Reactor.shared(); its register() handler gets
-   * it. Throws ERR_VC_NOT_OWNER when it is not parked, ERR_NO_SUCH_WORKER, ERR_NOT_SHARED,
+   * Gives a parked connection to a thread that has called Reactor.register; its handler gets it.
+   * Throws ERR_VC_NOT_OWNER when it is not parked, ERR_NO_SUCH_WORKER, ERR_NOT_SHARED,
    * ERR_VC_CLOSED.
    */
   assign(threadId: number): void {
@@ -365,12 +372,17 @@ export class VCHandle {
     return { id, remoteAddress, localAddress, ...state }
   }
 
-  /** @internal The error for a code of native/vc/codes.h or an errno. */
-  errorOf(code: number, what: string): NetvcError {
+  /** @internal The error for a code of native/vc/codes.h or an errno; text as setFailed gave it. */
+  errorOf(code: number, what: string, text = ''): NetvcError {
     return (
-      refusalError(code, what) ??
-      messageError(code, what, native.failureText(this.slot, this.version))
+      (text ? undefined : refusalError(code, what)) ??
+      messageError(code, what, text || native.failureText(this.slot, this.version))
     )
+  }
+
+  /** @internal The same, of the connection itself: its failure may have the code of a refusal. */
+  failedWith(code: number, what: string): NetvcError {
+    return this.errorOf(code, what, native.failureText(this.slot, this.version))
   }
 }
 

@@ -76,11 +76,26 @@ export class Listener {
       vc.doIoClose()
       return
     }
+    if (this.#choose && this.#give(vc, this.#choose)) return
     startTimeouts(vc, this.#timeouts)
-    const workers = this.#choose ? this.#reactor.workers().filter((w) => w.registered) : []
-    const threadId = workers.length > 0 ? this.#choose?.(vc, workers) : undefined
-    if (threadId === undefined) this.#handler(vc)
-    else vc.assign(threadId)
+    this.#handler(vc)
+  }
+
+  /** Whether a worker gets it. A chooser that fails ends the connection, which nobody would have. */
+  #give(vc: VConnection, choose: Chooser): boolean {
+    const workers = this.#reactor.workers().filter((w) => w.registered)
+    if (workers.length === 0) return false
+    try {
+      const threadId = choose(vc, workers)
+      if (threadId === undefined) return false
+      vc.assign(threadId)
+      return true
+    } catch (error) {
+      // The worker may have gone meanwhile.
+      if ((error as { code?: unknown }).code === 'ERR_NO_SUCH_WORKER') return false
+      vc.doIoClose()
+      throw error
+    }
   }
 
   /** @internal */

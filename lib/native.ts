@@ -82,6 +82,7 @@ export interface Native {
   writeMany(ids: Int32Array, n: number, bytes: Uint8Array, results: Int32Array): number
   failure(slot: number, version: number): number
   failureText(slot: number, version: number): string
+  noticeText(token: number): string
   setFailed(slot: number, version: number, code: number, text: string): number
   onFailed(slot: number, version: number, token: number): number
   unsent(slot: number, version: number): number

@@ -7,7 +7,8 @@ import { native } from './native.js'
  * leaves it in the inbox of this JavaScript thread (native/binding/env_inbox.h).
  */
 interface Waiting {
-  tell: (errno: number) => void
+  /** text: why, in the words of setFailed(), if it failed by that. */
+  tell: (errno: number, text?: string) => void
   keepsAlive: boolean
 }
 
@@ -18,8 +19,8 @@ let opened = false
 
 const onRecord: GlobalRecord = (kind, _slot, _version, token, _count, errno) => {
   if (kind !== Record.NOTICE) return
-  const entry = forget(token)
-  entry?.tell(errno)
+  const text = errno === 0 ? '' : native.noticeText(token)
+  forget(token)?.tell(errno, text)
 }
 // Referred to from here, since a port refers to its owner weakly.
 const owner = { onRecord }
@@ -32,7 +33,7 @@ function keepAlive(change: 1 | -1): void {
 /**
  * A number to ask with. keepsAlive: this thread does not end by itself before the answer has come.
  */
-export function expectNotice(tell: (errno: number) => void, keepsAlive: boolean): number {
+export function expectNotice(tell: Waiting['tell'], keepsAlive: boolean): number {
   if (!opened) {
     opened = true
     openPort(native.inbox(), owner)

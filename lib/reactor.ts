@@ -117,7 +117,8 @@ export class Reactor {
 
   /**
    * Takes connections that other threads assign to this one, or that a listener distributes;
-   * handler is called for each. Keeps this thread alive until unregister(). Shared reactor only.
+   * handler is called for each. Keeps this thread alive until unregister(); those that are on
+   * their way then still come. Shared reactor only.
    */
   register(handler: (vc: VConnection) => void, options?: RegisterOptions): void {
     this.#assertOpen('register')
@@ -260,7 +261,7 @@ export class Reactor {
   }
 
   async #close(): Promise<void> {
-    this.seat?.unregister()
+    this.seat?.unregister('close')
     this.#connects.close()
     for (const t of this.#tunnels.values()) t.close()
     for (const vc of [...held()]) {
@@ -319,7 +320,7 @@ export class Reactor {
   #updateRef(): void {
     const busy =
       this.#listeners.size + this.#connects.size + this.#connections + this.#tunnels.size > 0 ||
-      this.seat?.handler !== undefined
+      this.seat?.registered === true
     if (busy) active.add(this)
     else active.delete(this)
     const on = this.#wantsRef && busy
@@ -328,8 +329,8 @@ export class Reactor {
     native.refReactor(this.handle, on ? 1 : 0)
   }
 
-  #newConnection(slot: number, version: number): VConnection {
-    const vc = new VConnection(this, slot, version)
+  #newConnection(slot: number, version: number, shut = 0): VConnection {
+    const vc = new VConnection(this, slot, version, shut)
     this.#connections++
     this.#updateRef()
     return vc
@@ -355,10 +356,11 @@ export class Reactor {
         return
       }
       case Record.ASSIGNED: {
-        const vc = this.#newConnection(slot, version)
+        const vc = this.#newConnection(slot, version, id)
         startTimeouts(vc, this.#timeouts)
-        if (this.seat?.handler) this.seat.handler(vc)
-        else vc.doIoClose() // unregistered meanwhile
+        // It may have been on its way when unregister() was called.
+        if (this.seat?.handler && !this.#closing) this.seat.handler(vc)
+        else vc.doIoClose()
         return
       }
       case Record.PARKED:

@@ -1,30 +1,16 @@
+import { collect, smallMessage } from './collect.js'
 import { Code, NetvcError, refusalError, wrongType } from './errors.js'
 import { Record, VCEvent } from './events.js'
 import { VCHandle, type Message, type WriteCallback, type WriteOptions } from './handle.js'
 import { hold, holdAgain, letGo, lookLater } from './hold.js'
 import { IOBufferReader, MIOBuffer, toBytes } from './mio-buffer.js'
-import { Control, native } from './native.js'
+import { native } from './native.js'
 import { checkBytes } from './options.js'
 import type { Reactor } from './reactor.js'
 import { Timeouts, type TimeoutKind } from './timeouts.js'
 import type { Tunnel } from './tunnel.js'
 import { handlerFunction, VIO, type VIOHandler } from './vio.js'
 import { assign } from './workers.js'
-
-/** Messages up to this size are collected in shared memory and sent together. */
-const smallMessage = 4096
-/** A connection with so much collected does not wait for the end of the batch. */
-const flushEarly = 64 * 1024
-const outBytes = native.out.length
-const maxCommands = native.commands.length / 4
-
-const { control, commands, out } = native
-let flushPlanned = false
-
-function flushNow(): void {
-  flushPlanned = false
-  native.flush()
-}
 
 export type ShutdownHow = 'read' | 'write' | 'both'
 
@@ -46,10 +32,11 @@ export class VConnection extends VCHandle {
   #waits = 0
   #timeouts: Timeouts | undefined
 
-  /** @internal Made by Reactor. */
-  constructor(reactor: Reactor, slot: number, version: number) {
+  /** @internal Made by Reactor. shut: the sides that its last owner has shut down. */
+  constructor(reactor: Reactor, slot: number, version: number, shut: number) {
     super(slot, version)
     this.reactor = reactor
+    this.#shut = shut
     hold(this)
   }
 
@@ -151,30 +138,7 @@ export class VConnection extends VCHandle {
       return this.#submitted <= high
     }
     if (n === 0) return true
-    let at = control[Control.OUT_USED]
-    if (at + n > outBytes || control[Control.COMMANDS] >= maxCommands) {
-      native.flush()
-      at = 0
-    }
-    out.set(bytes, at)
-    const count = control[Control.COMMANDS]
-    const last = count * 4 - 4
-    if (count > 0 && commands[last] === this.slot && commands[last + 1] === this.version) {
-      if ((commands[last + 3] += n) > flushEarly) native.flush()
-      else control[Control.OUT_USED] = at + n
-    } else {
-      const next = count * 4
-      commands[next] = this.slot
-      commands[next + 1] = this.version
-      commands[next + 2] = at
-      commands[next + 3] = n
-      control[Control.COMMANDS] = count + 1
-      control[Control.OUT_USED] = at + n
-    }
-    if (control[Control.IN_BATCH] === 0 && !flushPlanned) {
-      flushPlanned = true
-      process.nextTick(flushNow)
-    }
+    collect(this.slot, this.version, bytes)
     return this.#submitted <= high
   }
 
@@ -198,7 +162,11 @@ export class VConnection extends VCHandle {
   }
   /** @internal */
   protected override get tellsOwner(): 0 | 1 {
-    return 0
+    return this.#assigned ? 1 : 0
+  }
+  /** @internal */
+  protected override get end(): { error: NetvcError | undefined } | undefined {
+    return this.#closed ? { error: this.#error } : undefined
   }
   /** @internal */
   protected override waits(change: 1 | -1): void {
@@ -253,8 +221,8 @@ export class VConnection extends VCHandle {
   }
 
   /**
-   * Gives the connection to another thread that uses Reactor.shared(), at any time: its register()
-   * handler gets it as a connection of its own. Nothing is lost or reordered: operations are
+   * Gives the connection to a thread that has called Reactor.register, at any time: its handler
+   * gets it as a connection of its own. Nothing is lost or reordered: operations are
    * cancelled, bytes that were read and not consumed (with several readers: by the most advanced
    * one) are read again there, and bytes of a write operation that are in its buffer are sent.
    * No handler of this object is called from the return on; write() and what else needs only an id
@@ -323,6 +291,11 @@ export class VConnection extends VCHandle {
 
   // --- what the other files of lib use -------------------------------------------------------
 
+  /** @internal It has another owner: this is a handle, and no more. */
+  get assigned(): boolean {
+    return this.#assigned
+  }
+
   /** @internal */
   get busy(): boolean {
     return (
@@ -382,7 +355,7 @@ export class VConnection extends VCHandle {
       }
       if (kind >= VCEvent.EOS) {
         vio.ended = true
-        this.#error = errno ? this.errorOf(errno, side === 0 ? 'read' : 'write') : undefined
+        this.#error = errno ? this.failedWith(errno, side === 0 ? 'read' : 'write') : undefined
       }
       lookLater(this)
     }
@@ -410,7 +383,7 @@ export class VConnection extends VCHandle {
       vio.full = true
       if (!vio.buffer.highWater) vio.reenable()
     } else {
-      this.markClosed(errno ? this.errorOf(errno, 'write') : undefined)
+      this.markClosed(errno ? this.failedWith(errno, 'write') : undefined)
     }
   }
 

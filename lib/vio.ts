@@ -85,7 +85,7 @@ export class VIO {
 
   /** The buffer has room again (read), or bytes (write): go on. Needless calls cost, but do no harm. */
   reenable(): void {
-    if (this.vc.closed || this.vc.tunnel) this.vc.assertUsable('reenable')
+    if (this.vc.assigned || this.vc.closed || this.vc.tunnel) this.vc.assertUsable('reenable')
     // An armed read operation goes on by itself until its buffer is full, which is told.
     if (this.side === 0 && this.armed && !this.full && !this.#unsure) return
     this.full = false

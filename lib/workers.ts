@@ -36,6 +36,8 @@ const noErrno = { ESRCH: -3, EPERM: -1, EXDEV: -18 }
 /** @internal What a reactor has besides, when it is the shared one: its seat at the net threads. */
 export class Seat {
   handler: ((vc: VConnection) => void) | undefined
+  registered = false
+  #onExit: RegisterOptions['onExit']
   readonly parkedListeners = new Set<(id: bigint) => void>()
 
   constructor(readonly handle: number) {}
@@ -44,12 +46,15 @@ export class Seat {
     if (typeof handler !== 'function') throw wrongType('handler', 'a function', handler)
     checkOptions('register', options)
     this.handler = handler
-    native.registerSeat(this.handle, 1, options?.onExit === 'park' ? 1 : 0)
+    this.registered = true
+    this.#onExit = options?.onExit
+    native.registerSeat(this.handle, 1, this.#onExit === 'park' ? 1 : 0)
   }
 
-  unregister(): void {
-    this.handler = undefined
-    native.registerSeat(this.handle, 0, 0)
+  /** It takes nothing new; what becomes of what it has stays as it was, unless onExit says it. */
+  unregister(onExit = this.#onExit): void {
+    this.registered = false
+    native.registerSeat(this.handle, 0, onExit === 'park' ? 1 : 0)
   }
 
   workers(): WorkerInfo[] {
@@ -95,7 +100,7 @@ export function assign(
     const text = 'assign: the connection belongs to another thread, and is not parked'
     throw new NetvcError('ERR_VC_NOT_OWNER', text)
   }
-  const text = `assign: thread ${String(threadId)} does not use Reactor.shared()`
+  const text = `assign: thread ${String(threadId)} has not called register()`
   throw new NetvcError('ERR_NO_SUCH_WORKER', text)
 }
 

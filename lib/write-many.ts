@@ -28,6 +28,7 @@ export function writeMany(
     throw wrongType('targets', 'an iterable of connections or ids', targets)
   }
   const list = Array.isArray(targets) ? (targets as (VCHandle | bigint)[]) : [...targets]
+  if (list.length === 0) return { accepted: 0, refused: [] }
   const ids = new Int32Array(list.length * 2)
   let at = 0
   for (const target of list) {

@@ -58,9 +58,11 @@ class JsNotice final : public Notice {
     Ref<EnvInbox> to = std::move(inbox_);
     to->post(this);
   }
+  void reason(std::shared_ptr<const std::string> t) override { text = std::move(t); }
   static void drop(JsNotice* n) { delete n; }
 
   EventRecord record;
+  std::shared_ptr<const std::string> text;
   std::atomic<JsNotice*> mpsc_next{nullptr};
 
  private:

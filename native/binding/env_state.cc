@@ -101,6 +101,7 @@ void EnvState::read_inbox() {
   for (JsNotice* n = inbox_->take(); n;) {
     JsNotice* next = MpscList<JsNotice>::next(*n);
     inbox_records_.ring.push(n->record);
+    if (n->text) reasons_[n->record.generation] = std::move(n->text);
     JsNotice::drop(n);
     n = next;
   }
@@ -115,6 +116,22 @@ Ref<EnvInbox> EnvState::inbox() {
     add_port(inbox_records_);
   }
   return inbox_;
+}
+
+std::string EnvState::last_words(VersionedId id) {
+  for (RecordPort* p : ports_) {
+    if (!p || !p->source()) continue;
+    if (auto text = static_cast<JsPort*>(p)->take_last_words(id)) return *text;
+  }
+  return {};
+}
+
+std::string EnvState::take_reason(uint32_t token) {
+  const auto it = reasons_.find(token);
+  if (it == reasons_.end()) return {};
+  std::string text = *it->second;
+  reasons_.erase(it);
+  return text;
 }
 
 uint32_t EnvState::inbox_port() {
@@ -254,14 +271,16 @@ uint32_t EnvState::add_port(RecordPort& p) {
   auto free = std::find(ports_.begin(), ports_.end(), nullptr);
   if (free == ports_.end()) free = ports_.insert(free, nullptr);
   *free = &p;
+  p.serial = ++ports_made_;
   return static_cast<uint32_t>(free - ports_.begin());
 }
 
 JsPort* EnvState::port_of(const NetHandler* h) {
+  RecordPort* newest = nullptr;  // an older one, of the same net threads, is closing
   for (RecordPort* p : ports_) {
-    if (p && p->source() == h) return static_cast<JsPort*>(p);
+    if (p && p->source() == h && (!newest || p->serial > newest->serial)) newest = p;
   }
-  return nullptr;
+  return static_cast<JsPort*>(newest);
 }
 
 void EnvState::drop_port(const RecordPort& p) {

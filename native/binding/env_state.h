@@ -19,6 +19,8 @@
 
 #include <atomic>
 #include <memory>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "binding/js_port.h"
@@ -70,6 +72,10 @@ class EnvState final : public Waker {
   /// Where other threads leave word for this one; made when first asked for.
   Ref<EnvInbox> inbox();
   uint32_t inbox_port();
+  /// Why a connection failed that is gone, if its GONE has not been read; known once.
+  std::string last_words(VersionedId id);
+  /// What a NOTICE with an error says in words; known once.
+  std::string take_reason(uint32_t token);
   /// Inline reactors of this env, for touched().
   void add_inline(JsReactor& r) { inline_reactors_.push_back(&r); }
   void drop_inline(JsReactor& r) { std::erase(inline_reactors_, &r); }
@@ -135,8 +141,10 @@ class EnvState final : public Waker {
   std::vector<std::unique_ptr<JsReactor>> reactors_;
   std::vector<JsReactor*> inline_reactors_;
   std::vector<RecordPort*> ports_;
+  uint64_t ports_made_ = 0;
   Ref<EnvInbox> inbox_;
   InboxPort inbox_records_;
+  std::unordered_map<uint32_t, std::shared_ptr<const std::string>> reasons_;  // by token
   int async_refs_ = 0;
   std::vector<Ref<MIOBuffer>> buffers_;
   std::vector<uint32_t> free_buffers_;

@@ -45,7 +45,7 @@ enum RecordKind : int32_t {
   kRecordTunnelEnd = 25,
   kRecordGone = 26,
   kRecordBufferFull = 27,
-  kRecordAssigned = 28,  // the connection is this thread's from now on
+  kRecordAssigned = 28,  // the connection is this thread's; generation: its shut sides
   kRecordParked = 29,    // the connection has lost its thread
   kRecordNotice = 40,    // generation: the token; error
 };

@@ -68,7 +68,24 @@ void JsPort::resume() {
 }
 
 void JsPort::on_vc_closed(NetVConnection& vc, bool by_itself) {
-  if (by_itself || vc.tell_close) post_vc(kRecordGone, vc, 0, vc.lerrno);
+  if (!by_itself && !vc.tell_close) return;
+  if (auto text = vc.failure_reason()) {
+    std::lock_guard<std::mutex> lock(last_words_mutex_);
+    if (last_words_.size() == kLastWords) last_words_.pop_front();
+    last_words_.emplace_back(vc.id(), std::move(text));
+  }
+  post_vc(kRecordGone, vc, 0, vc.lerrno);
+}
+
+std::shared_ptr<const std::string> JsPort::take_last_words(VersionedId id) {
+  std::lock_guard<std::mutex> lock(last_words_mutex_);
+  for (auto it = last_words_.begin(); it != last_words_.end(); ++it) {
+    if (it->first != id) continue;
+    auto text = std::move(it->second);
+    last_words_.erase(it);
+    return text;
+  }
+  return {};
 }
 
 void JsPort::on_buffer_full(NetVConnection& vc) {

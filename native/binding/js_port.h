@@ -10,7 +10,12 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "binding/env_inbox.h"
@@ -34,6 +39,7 @@ class RecordPort {
   virtual NetHandler* source() { return nullptr; }
 
   EventRing ring;
+  uint64_t serial = 0;  // EnvState::add_port
 
  protected:
   ~RecordPort() = default;
@@ -71,6 +77,9 @@ class JsPort final : public RecordPort, public Continuation, public VcObserver, 
   /// Lets stalled reads go on.
   void consumed() override;
 
+  /// The env's thread. Why a connection failed that has told GONE: what setFailed was given.
+  std::shared_ptr<const std::string> take_last_words(VersionedId id);
+
   // --- Continuation
   int handle_event(Event event, VIO* vio) override;
   bool can_take_event() const override { return ring.has_room(); }
@@ -97,6 +106,10 @@ class JsPort final : public RecordPort, public Continuation, public VcObserver, 
   };
   std::unordered_map<uint32_t, Connecting> connects_;  // handler's thread
   std::vector<Stalled> stalled_;                       // handler's thread
+  // The handler adds, the env takes; some may be of nobody's interest.
+  static constexpr size_t kLastWords = 4096;
+  std::mutex last_words_mutex_;
+  std::deque<std::pair<VersionedId, std::shared_ptr<const std::string>>> last_words_;
   std::atomic<bool> has_stalled_{false};  // handler sets (release), env takes (acq_rel)
 };
 

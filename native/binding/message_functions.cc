@@ -122,7 +122,13 @@ napi_value JsFailure(napi_env env, napi_callback_info info) {
 napi_value JsFailureText(napi_env env, napi_callback_info info) {
   Args<2> a(env, info);
   VcPool::Handle vc = find(a);
-  return js_text(env, vc ? vc->failure_text() : std::string());
+  return js_text(env, vc ? vc->failure_text() : a.state().last_words(make_id(a.u32(0), a.u32(1))));
+}
+
+// noticeText(token): the same for a NOTICE with an error, which tells it once
+napi_value JsNoticeText(napi_env env, napi_callback_info info) {
+  Args<1> a(env, info);
+  return js_text(env, a.state().take_reason(a.u32(0)));
 }
 
 // setFailed(slot, version, code, text): 1 for the first caller, else 0
@@ -234,6 +240,7 @@ void register_message_functions(napi_env env, napi_value exports, EnvState& stat
       {"writeMany", JsWriteMany},
       {"failure", JsFailure},
       {"failureText", JsFailureText},
+      {"noticeText", JsNoticeText},
       {"setFailed", JsSetFailed},
       {"onFailed", JsOnFailed},
       {"unsent", JsUnsent},

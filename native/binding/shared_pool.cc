@@ -51,11 +51,24 @@ void SharedPool::set_registered(Seat& seat, bool on, OnExit on_exit) {
   seat.on_exit = on_exit;
 }
 
+// Under the lock. The newest: an older one is of a reactor that is closing.
+Seat* SharedPool::seat_of(uint32_t worker) {
+  const auto it = std::find_if(seats_.rbegin(), seats_.rend(),
+                               [worker](const Seat* s) { return s->worker == worker; });
+  return it == seats_.rend() ? nullptr : *it;
+}
+
 Seat* SharedPool::find(uint32_t worker) {
   std::lock_guard<std::mutex> lock(mutex_);
-  const auto it = std::find_if(seats_.begin(), seats_.end(),
-                               [worker](const Seat* s) { return s->worker == worker; });
-  return it == seats_.end() ? nullptr : *it;
+  return seat_of(worker);
+}
+
+bool SharedPool::takes(uint32_t worker, OnExit* on_exit) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const Seat* s = seat_of(worker);
+  if (!s || !s->registered) return false;
+  *on_exit = s->on_exit;
+  return true;
 }
 
 Seat* SharedPool::choose(Distribute how) {
@@ -106,7 +119,10 @@ bool SharedPool::unpark(VersionedId id) {
 
 std::vector<VersionedId> SharedPool::parked() {
   std::lock_guard<std::mutex> lock(mutex_);
-  std::erase_if(parked_, [](VersionedId id) { return !NetVConnection::pool().address(id); });
+  std::erase_if(parked_, [](VersionedId id) {
+    const VcPool::Handle vc = NetVConnection::pool().address(id);
+    return !vc || vc->closed_to_all();
+  });
   return parked_;
 }
 

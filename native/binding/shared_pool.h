@@ -55,6 +55,8 @@ class SharedPool {
 
   /// Net threads. The seat of a worker, registered or not; null if there is none.
   Seat* find(uint32_t worker);
+  /// Any thread. Whether a worker has registered, and then what it wants for its connections.
+  bool takes(uint32_t worker, OnExit* on_exit);
   /// Net threads. One of the registered seats, or null.
   Seat* choose(Distribute how);
   /// Any thread; f is called under the lock.
@@ -70,6 +72,7 @@ class SharedPool {
  private:
   SharedPool() = default;
   void detach();
+  Seat* seat_of(uint32_t worker);
 
   std::mutex mutex_;
   std::vector<Seat*> seats_;

@@ -58,9 +58,10 @@ napi_value JsParked(napi_env env, napi_callback_info info) {
   return array;
 }
 
-// assign(reactor, slot, version, worker, owner, buffer | -1): 0; kGone; -ESRCH: no such worker;
-// -EPERM: it is another thread's, and not parked; -EXDEV: not a connection of the shared reactor.
-// buffer: of the owner's read operation; its readers are not the owner's any more until it is done.
+// assign(reactor, slot, version, worker, owner, buffer | -1): 0; kGone; -ESRCH: it has not
+// registered; -EPERM: it is another thread's, and not parked; -EXDEV: not a connection of the
+// shared reactor. buffer: of the owner's read operation; its readers are not the owner's any more
+// until it is done.
 napi_value JsAssign(napi_env env, napi_callback_info info) {
   Args<6> a(env, info);
   EnvState& state = a.state();
@@ -73,20 +74,23 @@ napi_value JsAssign(napi_env env, napi_callback_info info) {
   JsPort* port = state.port_of(vc->home());
   if (!pool || !port || !r->owns(*port)) return js_i32(env, -EXDEV);
   const uint32_t worker = a.u32(3);
-  if (!pool->find(worker)) return js_i32(env, -ESRCH);
+  OnExit on_exit = OnExit::kClose;
+  if (!pool->takes(worker, &on_exit)) return js_i32(env, -ESRCH);
   const bool owner = a.i32(4) != 0;
   if (!owner && !pool->unpark(id)) return js_i32(env, -EPERM);
   ReaderHold hold(a.i32(5) < 0 ? nullptr : state.buffer(a.u32(5)));
   // The pool outlives the command: its threads run it.
-  const bool posted = remote::post(id, [pool, worker, owner, mine = r->group(),
+  const bool posted = remote::post(id, [pool, worker, on_exit, owner, mine = r->group(),
                                         hold = std::move(hold)](NetVConnection& at_home) {
+    if (at_home.closed_now()) return;
     if (owner && !(at_home.observer && at_home.observer->belongs_to(mine))) return;
     if (owner) JsReactor::hand_back(at_home);
     Seat* seat = pool->find(worker);
-    if (!seat) return pool->park(at_home);
+    // It has ended meanwhile: as if it had had it.
+    if (!seat) return on_exit == OnExit::kPark ? pool->park(at_home) : at_home.do_io_close();
     JsPort& to = seat->port_at(*at_home.handler);
     at_home.observer = &to;
-    to.post_vc(kRecordAssigned, at_home, 0);
+    to.post_vc(kRecordAssigned, at_home, at_home.shut_sides());
   });
   return js_i32(env, posted ? 0 : kGone);
 }

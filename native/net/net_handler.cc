@@ -132,8 +132,7 @@ void NetHandler::turn(Nanos max_wait) {
 void NetHandler::run_mailbox() {
   for (Task* t = mailbox_.drain(); t;) {
     Task* next = MpscList<Task>::next(*t);
-    t->run(*this);
-    t->release();
+    t->run_and_release(*this);
     t = next;
   }
 }

@@ -36,6 +36,11 @@ class Task {
   virtual void run(NetHandler& handler) = 0;
   /// It has run, or never will; a task that is part of something else does nothing here.
   virtual void release() { delete this; }
+  /// For a task that may end, with what it is part of, when it runs.
+  virtual void run_and_release(NetHandler& handler) {
+    run(handler);
+    release();
+  }
   std::atomic<Task*> mpsc_next{nullptr};
 };
 

@@ -37,6 +37,13 @@ void NetVConnection::note_failure(int error) {
     n->tell(error);
 }
 
+void NetVConnection::tell_failed(Notice* n, int error) {
+  if (error != 0 && error == failure()) {
+    if (auto text = failure_reason()) n->reason(std::move(text));
+  }
+  n->tell(error);
+}
+
 bool NetVConnection::set_failed(VcPool::Handle self, int error, std::string text) {
   if (error == 0) error = EFAILEDSOCKET;
   Shared& s = self->shared();
@@ -46,11 +53,11 @@ bool NetVConnection::set_failed(VcPool::Handle self, int error, std::string text
     int none = 0;
     if (!self->failure_.compare_exchange_strong(none, error, std::memory_order_seq_cst))
       return false;
-    s.failure_text = std::move(text);
+    if (!text.empty()) s.failure_text = std::make_shared<const std::string>(std::move(text));
     told.swap(s.on_failed);
   }
   for (Notice* n : told)
-    n->tell(error);
+    self->tell_failed(n, error);
   remote::post(self->id(), [](NetVConnection& vc) { vc.fail_here(); });
   return true;
 }
@@ -64,10 +71,10 @@ void NetVConnection::on_failed(Notice* told) {
       return;
     }
   }
-  told->tell(failure());
+  tell_failed(told, failure());
 }
 
-std::string NetVConnection::failure_text() {
+std::shared_ptr<const std::string> NetVConnection::failure_reason() {
   Shared* s = shared_.load(std::memory_order_seq_cst);
   if (!s) return {};
   std::lock_guard<std::mutex> lock(s->mutex);

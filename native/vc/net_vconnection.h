@@ -149,7 +149,11 @@ class NetVConnection final : public VConnection, public NetEvent {
   /// Told exactly once with the error, also when it has failed already; ENET_CLOSED: it was closed.
   void on_failed(Notice* told);
   /// What set_failed was given; empty when the system failed it.
-  std::string failure_text();
+  std::string failure_text() {
+    const auto text = failure_reason();
+    return text ? *text : std::string();
+  }
+  std::shared_ptr<const std::string> failure_reason();
 
   // --- attaching
   /// Registers with h, whose thread this is; 0 or an errno value, then the VC is still the
@@ -172,8 +176,8 @@ class NetVConnection final : public VConnection, public NetEvent {
 
   // --- timeouts (TO-*; vc/timeouts.h)
   /// Tells kInactivityTimeout when no byte has moved for t, in either direction, while a direction
-  /// is enabled; kActiveTimeout when t has passed, whatever moved. Once: then it is to be set again,
-  /// though the next byte starts the first one anew. 0 cancels. A repeated call starts over.
+  /// is enabled; kActiveTimeout when t has passed, whatever moved. Once: then it is to be set
+  /// again, though the next byte starts the first one anew. 0 cancels. A repeated call starts over.
   void set_timeout(TimeoutKind kind, Nanos t, uint32_t tag = 0);
   void set_inactivity_timeout(Nanos t) { set_timeout(TimeoutKind::kInactivity, t); }
   void set_active_timeout(Nanos t) { set_timeout(TimeoutKind::kActive, t); }
@@ -259,7 +263,8 @@ class NetVConnection final : public VConnection, public NetEvent {
   class WriterCall final : public Task {
    public:
     explicit WriterCall(NetVConnection& vc) : vc_(vc) {}
-    void run(NetHandler& here) override { vc_.writer_called(here); }
+    void run(NetHandler& here) override { vc_.writer_called(here); }  // may be the end of vc_
+    void run_and_release(NetHandler& here) override { run(here); }
     void release() override {}
 
    private:
@@ -331,6 +336,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   // failure.cc
   void fail_here();
   void note_failure(int error);
+  void tell_failed(Notice* n, int error);
   Shared& shared();
 
   // connecting.cc
@@ -393,7 +399,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   bool write_failed_ = false;
   bool read_ended_ = false;  // EOS or ERROR was told: a new arming hears it again
   bool exact_time_ = false;
-  bool gone_ = false;        // ended without do_io_close
+  bool gone_ = false;  // ended without do_io_close
 };
 
 template <class F>

@@ -188,15 +188,15 @@ void NetVConnection::drop_messages(int code) {
   }
 }
 
-// n bytes do not wait any more, nor do so many requests. Of these, `done` are those whose makers are
-// to be told.
+// n bytes do not wait any more, nor do so many requests. Of these, `done` are those whose makers
+// are to be told.
 void NetVConnection::uncount(int64_t n, int64_t requests, WriteRequest* done, int code) {
   const int64_t left = unsent_.take(n, requests);
   while (done) {
     WriteRequest* next = done->next.load(std::memory_order_relaxed);
     Notice* told = done->told;
     done->destroy();
-    if (told) told->tell(code);
+    if (told) tell_failed(told, code);
     done = next;
   }
   if (drains_) tell_drained(left);
@@ -207,7 +207,7 @@ void NetVConnection::tell_drained(int64_t left) {
   std::erase_if(*drains_, [&](const Drain& d) {
     // A drained connection takes the next message.
     if (why == 0 && (left > d.mark || (left > 0 && overcrowded()))) return false;
-    d.told->tell(why);
+    tell_failed(d.told, why);
     return true;
   });
 }

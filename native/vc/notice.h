@@ -8,10 +8,15 @@
 // without locks, and must not call into the connection that it is about.
 #pragma once
 
+#include <memory>
+#include <string>
+
 namespace netvc {
 
 class Notice {
  public:
+  /// Before tell(), when the connection failed for a reason that somebody gave in words.
+  virtual void reason(std::shared_ptr<const std::string>) {}
   /// 0: it went well. Otherwise an errno value or a code of vc/codes.h.
   virtual void tell(int error) = 0;
 

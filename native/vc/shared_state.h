@@ -16,7 +16,7 @@ namespace netvc {
 
 struct NetVConnection::Shared {
   std::mutex mutex;
-  std::string failure_text;
+  std::shared_ptr<const std::string> failure_text;  // null: nobody gave one
   std::vector<Notice*> on_failed;
   std::deque<Pipelined> pipelined;
 };

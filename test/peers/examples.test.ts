@@ -6,12 +6,15 @@ import { Program } from './support/programs.js'
 import { connect, Upstream } from './support/sockets.js'
 
 /** As compiled by tsconfig.tools.json. */
-async function startExample(name: string, ...args: string[]): Promise<number> {
+async function startProgram(name: string, ...args: string[]): Promise<[Program, port: number]> {
   const file = fileURLToPath(new URL(`../../build/tools/examples/${name}.js`, import.meta.url))
   const program = new Program(process.execPath, [file, ...args])
   const [, port] = await program.printed(/^listening tcp:\/\/127\.0\.0\.1:(\d+)$/m)
-  return Number(port)
+  return [program, Number(port)]
 }
+
+const startExample = async (name: string, ...args: string[]) =>
+  (await startProgram(name, ...args))[1]
 
 const anyPort = 'tcp://127.0.0.1:0'
 const addressOf = ({ port }: Upstream) => `tcp://127.0.0.1:${String(port)}`
@@ -76,4 +79,88 @@ test('peek: each protocol to its upstream, with every byte', async () => {
     server.socket.end()
     await client.ended
   }
+})
+
+test('fanout: every line to everybody, whole; who leaves is missed by nobody', async () => {
+  const port = await startExample('fanout', anyPort)
+  const clients = await Promise.all(Array.from({ length: 30 }, () => connect(port)))
+  const line = (from: number, n: number) => `${String(from)}:${String(n)} ${'x'.repeat(n * 100)}\n`
+  // Who has heard a line of its own has joined.
+  for (const client of clients) {
+    client.socket.write('hel')
+    client.socket.write('lo\n')
+    await client.has(6)
+  }
+  const before = clients.map((client) => client.received)
+  for (let n = 0; n < 20; n++) {
+    for (const from of [0, 1, 2]) clients[from].socket.write(line(from, n))
+  }
+  clients[29].reset()
+  clients[28].socket.destroy()
+  let size = 0
+  for (let n = 0; n < 20; n++) for (const from of [0, 1, 2]) size += line(from, n).length
+  for (const [i, client] of clients.slice(0, 28).entries()) {
+    await client.has(before[i] + size)
+    const lines = client.text.slice(before[i]).split(/(?<=\n)/)
+    for (const from of [0, 1, 2]) {
+      expect(lines.filter((text) => text.startsWith(`${String(from)}:`))).toEqual(
+        Array.from({ length: 20 }, (_, n) => line(from, n)),
+      )
+    }
+  }
+})
+
+test('fanout: one that does not read is thrown out, and holds up nobody', async () => {
+  const port = await startExample('fanout', anyPort)
+  const [lazy, sender, other] = [await connect(port), await connect(port), await connect(port)]
+  for (const client of [lazy, sender, other]) {
+    client.socket.write('hello\n')
+    await client.has(6)
+  }
+  lazy.socket.pause()
+  const before = other.received
+  const line = `${'y'.repeat(9999)}\n`
+  for (let n = 1; n <= 2000; n++) {
+    sender.socket.write(line)
+    await other.has(before + n * line.length)
+  }
+  lazy.socket.resume()
+  await lazy.over
+  expect(lazy.received).toBeLessThan(2000 * line.length)
+})
+
+test('workers: clients notice nothing of workers that end', async () => {
+  const [program, port] = await startProgram('workers', anyPort, '3')
+  const clients = await Promise.all(Array.from({ length: 12 }, () => connect(port)))
+  let stop = false
+  const seen = new Set<string>()
+  const talks = clients.map(async (client, i) => {
+    let text = ''
+    let n = 0
+    for (; !stop; n++) {
+      const at = client.text.length
+      client.socket.write(`${String(i)} line`)
+      client.socket.write(` ${String(n)}\n`)
+      do {
+        await client.has(client.received + 1)
+        text = client.text.slice(at)
+      } while (!text.endsWith('\n'))
+      const [, by, rest] = /^(\d+) (.*)\n$/.exec(text)!
+      expect(rest).toBe(`${String(i)} line ${String(n)}`)
+      seen.add(by)
+    }
+    return n
+  })
+  for (let ends = 1; ends <= 10; ends++) {
+    program.kill('SIGUSR2')
+    await program.printed(new RegExp(`^(a worker has ended\n){${String(ends)}}`, 'm'))
+  }
+  stop = true
+  for (const n of await Promise.all(talks)) expect(n).toBeGreaterThan(0)
+  expect(clients.map((client) => client.error)).toEqual(clients.map(() => undefined))
+  expect(seen.size).toBeGreaterThan(3) // not only those that were there first
+  const late = await connect(port)
+  late.socket.end('bye\n')
+  await late.ended
+  expect(late.text).toMatch(/^\d+ bye\n$/)
 })

@@ -109,7 +109,9 @@ export class World {
 const probe = new Reactor()
 
 /** A world for each test of the suite, made before it and searched for leaks after it. */
-export function useWorld(threads: number): { readonly world: World } {
+export function useWorld(threads: number): { readonly world: World }
+export function useWorld<T extends World>(threads: number, make: (n: number) => T): { world: T }
+export function useWorld(threads: number, make = (n: number) => new World(n)): { world: World } {
   const box = {} as { world: World }
   let before: { descriptors: string[]; connections: number; blocks: number }
 
@@ -117,7 +119,7 @@ export function useWorld(threads: number): { readonly world: World } {
     violations.length = 0
     const { connections, blocks } = probe.stats()
     before = { descriptors: openDescriptors(), connections, blocks }
-    box.world = new World(threads)
+    box.world = make(threads)
   })
 
   afterEach(async () => {

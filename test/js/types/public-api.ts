@@ -7,14 +7,20 @@ import {
   Reactor,
   tunnel,
   VCEvent,
+  VCHandle,
+  writeMany,
+  type Chooser,
+  type Distribute,
   type IOBufferReader,
   type Listener,
   type ConnectOptions,
   type ErrorCode,
   type ListenOptions,
+  type Message,
   type MIOBufferOptions,
   type ReactorOptions,
   type ReactorStats,
+  type RegisterOptions,
   type ShutdownHow,
   type Tunnel,
   type TunnelOptions,
@@ -23,6 +29,10 @@ import {
   type VConnectionInspection,
   type VIO,
   type VIOHandler,
+  type WorkerInfo,
+  type WriteCallback,
+  type WriteManyResult,
+  type WriteOptions,
 } from 'netvc'
 
 export async function allowed(): Promise<void> {
@@ -72,6 +82,64 @@ function accept(vc: VConnection): void {
   void [name, done]
 }
 
+export async function fromAnywhere(id: bigint, owned: VConnection): Promise<void> {
+  const handle: VCHandle | undefined = Reactor.address(id)
+  const vc: VCHandle = handle ?? owned
+  const message: Message = ['head', new Uint8Array(5)]
+  const told: WriteCallback = (error) => void (error satisfies NetvcError | null)
+  const options: WriteOptions = { timeout: 5, pipelinedCount: 1, auth: true }
+  const promised: Promise<void> = vc.write(message, { ...options, completion: true })
+  const more: boolean = vc.write('x', { completion: told, ignoreOvercrowded: true })
+  const either: boolean | Promise<void> = owned.write('x', options)
+  await Promise.all([promised, either, vc.drained()])
+  const forget: () => void = vc.onFailed((error: NetvcError) => void error.code)
+  forget()
+  const first: boolean = vc.setFailed(new Error('x')) || vc.setFailed('x') || vc.setFailed()
+  const why: NetvcError | undefined = vc.failed ? vc.failure : undefined
+  vc.maxUnwritten = vc.writableHighWaterMark + vc.writableLowWaterMark + vc.writableLength
+  vc.setWriteMarks(5)
+  const next: { count: number; auth: boolean } | undefined = vc.popPipelined()
+  const { accepted, refused }: WriteManyResult = writeMany([vc, id], 'x')
+  const ids: bigint[] = refused.map((one) => one.id)
+  vc.closeGracefully(5)
+  vc.closeWithReset()
+  void [more, first, why, next, accepted, ids, vc.overcrowded]
+}
+
+export async function workers(reactor: Reactor): Promise<void> {
+  const shared: Reactor = Reactor.shared({ threads: 2 })
+  const options: RegisterOptions = { onExit: 'park' }
+  shared.register((vc: VConnection) => vc.assign(5), options)
+  const choose: Chooser = (vc, list: WorkerInfo[]) => (vc.closed ? undefined : list[0]?.threadId)
+  const ways: Distribute[] = ['round-robin', 'least-connections', 'random', choose]
+  await reactor.listen('tcp://[::]:0', accept, { distribute: ways[0] })
+  const parked: bigint[] = shared.parked()
+  const forget: () => void = shared.onParked((id: bigint) => Reactor.address(id)?.assign(1))
+  shared.unregister()
+  void [parked, forget, shared.workers()[0]?.registered]
+}
+
+export function refusedAnywhere(vc: VCHandle, reactor: Reactor): void {
+  // @ts-expect-error: only its owner reads
+  vc.doIoRead(() => {}, 1, null)
+  // @ts-expect-error: a number is no id
+  Reactor.address(1)
+  // @ts-expect-error: an unknown option
+  void vc.write('x', { deadline: 5 })
+  // @ts-expect-error: neither a boolean nor a function
+  void vc.write('x', { completion: 1 })
+  // @ts-expect-error: one connection is no list
+  writeMany(vc, 'x')
+  // @ts-expect-error: no such policy
+  reactor.register(() => {}, { onExit: 'stay' })
+  // @ts-expect-error: no such distribution
+  void reactor.listen('tcp://[::]:0', accept, { distribute: 'fair' })
+  // @ts-expect-error: not an error
+  vc.setFailed(5)
+  // @ts-expect-error: made by Reactor.address
+  void (new VCHandle() satisfies VCHandle)
+}
+
 export function refused(vc: VConnection, reader: IOBufferReader, buffer: MIOBuffer): void {
   // @ts-expect-error: an unknown option
   new Reactor({ thread: 1 })
@@ -82,7 +150,7 @@ export function refused(vc: VConnection, reader: IOBufferReader, buffer: MIOBuff
   // @ts-expect-error: no such side
   vc.doIoShutdown('rdwr')
   // @ts-expect-error: neither bytes nor a string
-  vc.write([1, 2, 3])
+  void vc.write([1, 2, 3])
   // @ts-expect-error: only the engine counts
   vc.doIoRead(null, 0, null).ndone = 1
   // @ts-expect-error: a name stays a name
