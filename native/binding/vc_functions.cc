@@ -339,7 +339,8 @@ napi_value JsSetTimeout(napi_env env, napi_callback_info info) {
 
 // tunnel(reactor, id, aSlot, aVersion, bSlot, bVersion, blockSizeIndex, waterMark, aBuffer | -1,
 // bBuffer | -1, inactivity, active, halfClose, stall): the buffers of their read operations are
-// taken over; the last four in ms, 0 for none. 1, or 0 when it could not start, then both are closed
+// taken over; the last four in ms, 0 for none. 1, or 0 when it could not start, then both are
+// closed
 napi_value JsTunnelStart(napi_env env, napi_callback_info info) {
   Args<14> a(env, info);
   EnvState& state = a.state();

@@ -209,7 +209,8 @@ TEST_CASE_FIXTURE(Fixture, "SW-13: it is over as soon as one byte less than the 
   CHECK_EQ(c.peer.receive(11), std::string(10, 'a') + "b");
 }
 
-TEST_CASE_FIXTURE(Fixture, "SW-5: the memory of many small messages is bounded, and drained() waits for it") {
+TEST_CASE_FIXTURE(
+    Fixture, "SW-5: the memory of many small messages is bounded, and drained() waits for it") {
   block_kernel();
   c->set_max_unwritten(1000 * kRequest);
   int accepted = 0;
@@ -224,7 +225,8 @@ TEST_CASE_FIXTURE(Fixture, "SW-5: the memory of many small messages is bounded, 
   CHECK_EQ(c.peer.receive(static_cast<size_t>(accepted)).size(), static_cast<size_t>(accepted));
 }
 
-TEST_CASE_FIXTURE(Fixture, "INV-30: messages that are joined are one request, and all are uncounted") {
+TEST_CASE_FIXTURE(Fixture,
+                  "INV-30: messages that are joined are one request, and all are uncounted") {
   std::thread([&] {
     for (int i = 0; i < 2; ++i)
       CHECK_EQ(send("0123456789"), 0);
