@@ -37,6 +37,7 @@ export const Record = {
   BUFFER_FULL: 27,
   ASSIGNED: 28,
   PARKED: 29,
+  ACCEPT_LIMITED: 30,
   NOTICE: 40,
 } as const
 

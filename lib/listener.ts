@@ -1,9 +1,22 @@
 import { systemError, type NetvcError } from './errors.js'
 import { native } from './native.js'
+import type { AcceptLimit } from './options.js'
 import type { Reactor } from './reactor.js'
 import { startTimeouts, type TimeoutOptions } from './timeouts.js'
 import type { VConnection } from './vconnection.js'
 import type { Chooser } from './workers.js'
+
+/** Counted while a limit is set: see ListenOptions. */
+export interface ListenerStats {
+  /** Connections that were accepted and are open. */
+  open: number
+  /** Reset, since their address had too many. */
+  refused: number
+  /** Times that accepting found maxConnections open, looked at a hundred times a second. */
+  waitsForConnections: number
+  /** Times that accepting waited for acceptRate. */
+  waitsForRate: number
+}
 
 /** Accepts connections on one or several addresses. Made by Reactor.listen. */
 export class Listener {
@@ -13,6 +26,7 @@ export class Listener {
   readonly #handler: (vc: VConnection) => void
   readonly #choose: Chooser | undefined
   readonly #timeouts: TimeoutOptions
+  readonly #onLimited: ((limit: AcceptLimit) => void) | undefined
   #running = 0
   #closing: Promise<void> | undefined
   #stopped: (() => void) | undefined
@@ -24,9 +38,11 @@ export class Listener {
     handler: (vc: VConnection) => void,
     choose: Chooser | undefined,
     timeouts: TimeoutOptions,
+    onLimited: ((limit: AcceptLimit) => void) | undefined,
   ) {
     this.#reactor = reactor
     this.#timeouts = timeouts
+    this.#onLimited = onLimited
     this.#handler = handler
     this.#choose = choose
   }
@@ -44,6 +60,20 @@ export class Listener {
   /** Why it stopped by itself, if it did. */
   get error(): NetvcError | undefined {
     return this.#error
+  }
+
+  /** What its limits have done; all 0 without limits. */
+  stats(): ListenerStats {
+    const stats = { open: 0, refused: 0, waitsForConnections: 0, waitsForRate: 0 }
+    for (const id of this.#ids) {
+      const counts = native.listenerCounts(this.#reactor.handle, id)
+      if (!counts) continue
+      stats.open += counts[0]
+      stats.refused += counts[1]
+      stats.waitsForConnections += counts[2]
+      stats.waitsForRate += counts[3]
+    }
+    return stats
   }
 
   /**
@@ -96,6 +126,12 @@ export class Listener {
       vc.doIoClose()
       throw error
     }
+  }
+
+  /** @internal A verdict of native/net/admission.h. */
+  limited(verdict: number): void {
+    const limit = ([, 'connections', 'address', 'rate'] as const)[verdict]
+    if (limit && !this.#closing) this.#onLimited?.(limit)
   }
 
   /** @internal */

@@ -23,6 +23,9 @@ export interface ConnectionOptions extends TimeoutOptions {
   congestionControl?: string
 }
 
+/** Which limit holds: of `maxConnections`, `maxConnectionsPerAddress`, `acceptRate`. */
+export type AcceptLimit = 'connections' | 'address' | 'rate'
+
 export interface ListenOptions extends ConnectionOptions {
   /** Connections that may wait to be accepted. Default: what the kernel allows. */
   backlog?: number
@@ -46,6 +49,20 @@ export interface ListenOptions extends ConnectionOptions {
    * option, the handler of listen() gets them.
    */
   distribute?: Distribute
+  /**
+   * Connections of this listener that may be open. What is too much waits in the kernel's queue
+   * (backlog) until one has gone. Default 0, no limit. See also ReactorOptions.maxConnections.
+   */
+  maxConnections?: number
+  /**
+   * Connections that may be open from one IPv4 address, or one IPv6 /64; more are reset at once.
+   * Default 0, no limit. Unix sockets are not counted.
+   */
+  maxConnectionsPerAddress?: number
+  /** New connections per second; a tenth of it may come at once. More wait. Default 0, no limit. */
+  acceptRate?: number
+  /** Told when a limit holds, at most once a second each. See Listener.stats(). */
+  onLimited?: (limit: AcceptLimit) => void
   /** An open, bound or listening stream socket to use; the address only names it then. */
   fd?: number
   /** Cancels listen() while it is pending; afterwards it has no effect. */
@@ -120,6 +137,12 @@ const listen: Record<keyof ListenOptions, Check> = {
     if (typeof value !== 'string' || !Object.hasOwn(distributions, value))
       throw wrongType(name, `one of ${Object.keys(distributions).join(', ')}, or a function`, value)
   },
+  maxConnections: integer(0, maxInt),
+  maxConnectionsPerAddress: integer(0, maxInt),
+  acceptRate: integer(0, 1_000_000),
+  onLimited: (value, name) => {
+    if (typeof value !== 'function') throw wrongType(name, 'a function', value)
+  },
   fd: integer(0, maxInt),
   signal,
 }
@@ -153,6 +176,7 @@ const register: Record<keyof RegisterOptions, Check> = {
 
 const reactor: Record<string, Check> = {
   threads: integer(0, 256),
+  maxConnections: integer(0, maxInt),
   inactivityTimeout: integer(0, maxInt),
   activeTimeout: integer(0, maxInt),
 }

@@ -28,6 +28,8 @@ export interface ReactorOptions {
    * means one net thread.
    */
   threads?: number
+  /** Accepted connections that may be open, of all listeners together. Default 0, no limit. */
+  maxConnections?: number
   /** What listen() and connect() set where they are not given their own. Milliseconds, 0: none. */
   inactivityTimeout?: number
   activeTimeout?: number
@@ -69,6 +71,7 @@ export class Reactor {
   readonly threads: number
   readonly #ports: number[]
   readonly #timeouts: TimeoutOptions
+  readonly #maxConnections: number
   readonly #listeners = new Map<number, Listener>()
   readonly #connects: Connects
   readonly #tunnels = new Map<number, Tunnel>()
@@ -84,6 +87,7 @@ export class Reactor {
     const wanted = options?.threads ?? 0
     const threads = wanted === 0 && !canInline ? 1 : wanted
     this.#timeouts = given(options ?? {})
+    this.#maxConnections = options?.maxConnections ?? 0
     this.handle = attaching ? native.attachShared(threads, threadId) : native.createReactor(threads)
     if (this.handle < 0) throw systemError(this.handle, 'reactor')
     this.#connects = new Connects(this.handle, () => {
@@ -177,12 +181,18 @@ export class Reactor {
     const chooser = typeof distribute === 'function' ? distribute : undefined
     const distribution = typeof distribute === 'string' ? distributions[distribute] : 0
     // What was checked is what is used, whatever its owner does meanwhile.
-    const used = { ...options, distribution }
+    const used = { ...options, distribution, reactorConnections: this.#maxConnections }
     const resolved = await Promise.all(parsed.map((p) => resolveAddress(p, 'listen')))
     if (signal?.aborted) throw abortError(signal.reason)
     this.#assertOpen('listen')
 
-    const listener = new Listener(this, handler, chooser, { ...this.#timeouts, ...given(used) })
+    const listener = new Listener(
+      this,
+      handler,
+      chooser,
+      { ...this.#timeouts, ...given(used) },
+      used.onLimited,
+    )
     for (const [i, { kind, host, port }] of resolved.entries()) {
       const id = this.#nextId++
       const r = native.listen(this.handle, id, kind, host, port, used)
@@ -368,6 +378,9 @@ export class Reactor {
         return
       case Record.ACCEPT_ERROR:
         this.#listeners.get(id)?.failed(errno)
+        return
+      case Record.ACCEPT_LIMITED:
+        this.#listeners.get(id)?.limited(errno)
         return
       case Record.ACCEPT_STOPPED: {
         const listener = this.#listeners.get(id)

@@ -45,9 +45,10 @@ enum RecordKind : int32_t {
   kRecordTunnelEnd = 25,
   kRecordGone = 26,
   kRecordBufferFull = 27,
-  kRecordAssigned = 28,  // the connection is this thread's; generation: its shut sides
-  kRecordParked = 29,    // the connection has lost its thread
-  kRecordNotice = 40,    // generation: the token; error
+  kRecordAssigned = 28,       // the connection is this thread's; generation: its shut sides
+  kRecordParked = 29,         // the connection has lost its thread
+  kRecordAcceptLimited = 30,  // generation: the listener; error: Admission::Verdict
+  kRecordNotice = 40,         // generation: the token; error
 };
 
 class EventRing {

@@ -177,6 +177,7 @@ int JsReactor::listen(uint32_t id, const Address& address, const AcceptOptions& 
                       AcceptMode mode, int own_threads, Distribute distribute) {
   auto listener = std::make_unique<JsListener>(*this, id);
   listener->distribute = distribute;
+  listener->admission = options.admission;
   if (const int error = ListenSocket::open(address, options, &listener->socket)) return error;
   std::vector<NetHandler*> at;
   if (mode == AcceptMode::kOwnThreads) {
@@ -213,6 +214,12 @@ int JsReactor::listen(uint32_t id, const Address& address, const AcceptOptions& 
   listeners_[id] = std::move(listener);
   touched();
   return 0;
+}
+
+Ref<Admission> JsReactor::admission(int64_t connections) {
+  if (!admission_ && connections > 0)
+    admission_ = Ref<Admission>(new Admission({.connections = connections}));
+  return admission_;
 }
 
 JsListener* JsReactor::listener(uint32_t id) {
@@ -287,6 +294,16 @@ void JsTunnel::on_tunnel_end(Tunnel&, const TunnelResult& result) {
   }
   JsPort& port = reactor_.port(0);
   port.handler().post([&port, r](NetHandler&) { port.post(r); });
+}
+
+// It can be as often as accepting is tried; once a second is told.
+void JsListener::on_accept_limited(Admission::Verdict v) {
+  std::atomic<Nanos>& last = limited_at_[static_cast<size_t>(v)];
+  const Nanos now = monotonic_now();
+  Nanos before = last.load(std::memory_order_relaxed);
+  if (before != 0 && now - before < kSecond) return;
+  if (last.compare_exchange_strong(before, now, std::memory_order_relaxed))
+    post(kRecordAcceptLimited, static_cast<int>(v));
 }
 
 void JsListener::on_accept_error(int error) { post(kRecordAcceptError, error); }

@@ -41,6 +41,7 @@ class JsListener final : public AcceptHandler {
   JsListener(JsReactor& reactor, uint32_t id) : reactor_(reactor), id_(id) {}
   void on_accept(NetVConnection& vc) override;
   void on_accept_error(int error) override;
+  void on_accept_limited(Admission::Verdict v) override;
   void on_accept_stopped() override;
 
   void cancel();
@@ -48,10 +49,12 @@ class JsListener final : public AcceptHandler {
   Ref<ListenSocket> socket;
   Distribute distribute = Distribute::kNone;
   std::vector<Ref<Acceptor>> acceptors;
+  Ref<Admission> admission;
   std::atomic<int> running{0};  // acceptors that have not stopped; counts, orders nothing else
 
  private:
   void post(RecordKind kind, int error);
+  std::atomic<Nanos> limited_at_[4] = {};  // by verdict: when it was told last; relaxed
   JsReactor& reactor_;
   uint32_t id_;
 };
@@ -112,6 +115,9 @@ class JsReactor {
   /// reactor.
   void stop();
 
+  /// Of all its listeners together; made by the first call.
+  Ref<Admission> admission(int64_t connections);
+
   enum class AcceptMode { kSingle, kEveryThread, kOwnThreads };
   /// 0 or an errno value. The records ACCEPT, ACCEPT_ERROR, ACCEPT_STOPPED carry the id.
   int listen(uint32_t id, const Address& address, const AcceptOptions& options, AcceptMode mode,
@@ -142,6 +148,7 @@ class JsReactor {
   Seat seat_;
   std::vector<std::unique_ptr<JsPort>> ports_;
   std::vector<uint32_t> port_numbers_;
+  Ref<Admission> admission_;
   std::unordered_map<uint32_t, std::unique_ptr<JsListener>> listeners_;
   std::unordered_map<uint32_t, std::unique_ptr<JsTunnel>> tunnels_;
   uv_poll_t* poll_ = nullptr;

@@ -82,6 +82,12 @@ napi_value JsListen(napi_env env, napi_callback_info info) {
   options.fast_open_queue = static_cast<int>(o.number("fastOpenQueue", 0));
   options.accepts_per_wakeup = static_cast<int>(o.number("acceptsPerWakeup", 64));
   options.connection = connection_options(o);
+  const AdmissionLimits limits = {o.number("maxConnections", 0),
+                                  o.number("maxConnectionsPerAddress", 0),
+                                  static_cast<double>(o.number("acceptRate", 0))};
+  Ref<Admission> parent = r->admission(o.number("reactorConnections", 0));
+  if (limits.any() || parent)
+    options.admission = Ref<Admission>(new Admission(limits, std::move(parent)));
   const int own = static_cast<int>(o.number("acceptThreads", 0));
   const auto mode = own > 0                                ? JsReactor::AcceptMode::kOwnThreads
                     : o.flag("acceptOnEveryThread", false) ? JsReactor::AcceptMode::kEveryThread
@@ -96,6 +102,21 @@ napi_value JsListenerAddress(napi_env env, napi_callback_info info) {
   JsReactor* r = a.state().reactor(a.u32(0));
   JsListener* l = r ? r->listener(a.u32(1)) : nullptr;
   return l ? js_text(env, l->socket->address().url()) : nullptr;
+}
+
+// listenerCounts(reactor, listener): [open, refused, full, fast] of its limits, or undefined
+napi_value JsListenerCounts(napi_env env, napi_callback_info info) {
+  Args<2> a(env, info);
+  JsReactor* r = a.state().reactor(a.u32(0));
+  JsListener* l = r ? r->listener(a.u32(1)) : nullptr;
+  if (!l || !l->admission) return nullptr;
+  const Admission::Counts c = l->admission->counts();
+  napi_value array = nullptr;
+  napi_create_array_with_length(env, 4, &array);
+  uint32_t i = 0;
+  for (const int64_t n : {c.open, c.refused, c.full, c.fast})
+    napi_set_element(env, array, i++, js_int(env, n));
+  return array;
 }
 
 napi_value JsCloseListener(napi_env env, napi_callback_info info) {
@@ -215,6 +236,7 @@ void register_reactor_functions(napi_env env, napi_value exports, EnvState& stat
       {"refReactor", JsRefReactor},
       {"listen", JsListen},
       {"listenerAddress", JsListenerAddress},
+      {"listenerCounts", JsListenerCounts},
       {"closeListener", JsCloseListener},
       {"freeListener", JsFreeListener},
       {"connect", JsConnectTo},

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "net/address.h"
+#include "net/admission.h"
 #include "net/options.h"
 
 namespace netvc {
@@ -33,7 +34,10 @@ class Connection {
   int adopt(int fd);
   /// Pushes options that can change at run time (VC-10); failures of cosmetic ones are ignored.
   int apply_options(const NetVCOptions& options);
-  void close() { fd_.reset(); }
+  void close() {
+    fd_.reset();
+    ticket.give_back();
+  }
   int release() { return fd_.release(); }
 
  private:
@@ -41,6 +45,7 @@ class Connection {
 
  public:
   Address remote;
+  Admission::Ticket ticket;  // of an accepted one, where a limit counts it
   bool is_bound = false;
   bool is_connected = false;
   bool is_socket = false;

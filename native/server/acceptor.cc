@@ -1,6 +1,7 @@
 #include "server/acceptor.h"
 
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -141,10 +142,22 @@ void Acceptor::net_io(Direction&) {
 
 // True when another one may be waiting.
 bool Acceptor::accept_one() {
+  Admission* admission = socket_->options().admission.get();
+  Admission::Ticket ticket;
+  if (admission && !admit(&ticket)) return false;
   Address peer;
   const int fd = sock::accept(socket_->fd(), &peer);
+  if (fd < 0 && admission) admission->cancel(&ticket);
   if (fd >= 0) {
     Connection con(fd, peer);
+    if (admission && admission->enter(peer, &ticket) != Admission::Verdict::kAdmitted) {
+      const ::linger reset{1, 0};
+      ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+      con.close();
+      told_->on_accept_limited(Admission::Verdict::kAddressFull);
+      return true;
+    }
+    con.ticket = std::move(ticket);
     con.apply_options(socket_->options().connection);
     handler->counters.accepted.add();
     if (NetVConnection* vc = NetVConnection::create(std::move(con), VcContext::kInbound))
@@ -165,9 +178,7 @@ bool Acceptor::accept_one() {
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-      // The edge is used up: a timer has to bring us back.
-      read.enabled = false;
-      handler->timers.arm(pause_, monotonic_now() + kPause);
+      pause_until(monotonic_now() + kPause);
       return false;
     default: {
       Ref<Acceptor> keep(this);
@@ -177,6 +188,23 @@ bool Acceptor::accept_one() {
       return false;
     }
   }
+}
+
+// A place for the next one; if there is none, accepting waits.
+bool Acceptor::admit(Admission::Ticket* ticket) {
+  const Nanos now = monotonic_now();
+  Nanos again = now + kFullPause;
+  const Admission::Verdict v = socket_->options().admission->reserve(now, ticket, &again);
+  if (v == Admission::Verdict::kAdmitted) return true;
+  pause_until(again);
+  told_->on_accept_limited(v);
+  return false;
+}
+
+// The edge is used up: a timer has to bring us back.
+void Acceptor::pause_until(Nanos when) {
+  read.enabled = false;
+  handler->timers.arm(pause_, when);
 }
 
 void Acceptor::on_pause_over(void* p) {

@@ -34,6 +34,7 @@ struct AcceptOptions {
   int defer_accept_s = 0;   // TCP_DEFER_ACCEPT
   int fast_open_queue = 0;  // TCP_FASTOPEN
   int accepts_per_wakeup = 64;
+  Ref<Admission> admission;  // null: nothing is limited
   NetVCOptions connection;
 };
 
@@ -43,6 +44,9 @@ class AcceptHandler {
   virtual void on_accept(NetVConnection& vc) = 0;
   /// A fatal error; the acceptor stops (AC-6).
   virtual void on_accept_error(int error) = 0;
+  /// A limit holds: accepting waits, or, for kAddressFull, one was reset. On the acceptor's thread,
+  /// and as often as it happens.
+  virtual void on_accept_limited(Admission::Verdict) {}
   /// Exactly once per acceptor that was given to start(): nothing of it calls the handler any more.
   /// On the acceptor's thread, or the one that got its last connection.
   virtual void on_accept_stopped() = 0;
@@ -91,13 +95,16 @@ class Acceptor final : public RefCounted<Acceptor>, private NetEvent {
   /// thread are closed there untold, and on_accept_stopped comes after the last of them.
   static void cancel(Ref<Acceptor> a);
 
-  static constexpr Nanos kPause = 50 * kMillisecond;  // after EMFILE, ENFILE, ENOBUFS, ENOMEM
+  static constexpr Nanos kPause = 50 * kMillisecond;      // after EMFILE, ENFILE, ENOBUFS, ENOMEM
+  static constexpr Nanos kFullPause = 10 * kMillisecond;  // between two looks whether one has gone
 
  private:
   void net_io(Direction& d) override;
   void shut_down() override { stop(); }
   bool is_connection() const override { return false; }
   bool accept_one();
+  bool admit(Admission::Ticket* ticket);
+  void pause_until(Nanos when);
   void hand_over(NetVConnection* vc);
   void deliver(NetVConnection& vc, NetHandler& h);
   void stop();

@@ -256,7 +256,7 @@ TEST_CASE("INV-8 F-126: 8 threads x 10^5 writes return while the connection's th
   go_on.set_value();
   WireLog log(kProducers, kEach);
   while (log.count < int64_t{kProducers} * kEach && log.wrong == 0) {
-    REQUIRE(wait_fd(peer.fd(), POLLIN));
+    REQUIRE(wait_fd(peer.fd(), POLLIN, 60'000));  // it takes all of them before it sends
     log.feed(peer.take());
   }
   CHECK_EQ(log.wrong, 0);

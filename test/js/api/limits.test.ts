@@ -1,0 +1,173 @@
+import { connect as netConnect, type Socket } from 'node:net'
+import { Reactor, type AcceptLimit, type ListenOptions, type VConnection } from 'netvc'
+import { describe, expect, test } from 'vitest'
+import { unixAddress } from '../support/addresses.js'
+import { onBothEngines } from '../support/engines.js'
+import { eventually, useWorld, type World } from '../support/fixture.js'
+import { code } from '../write/told.js'
+
+interface Served {
+  accepted: VConnection[]
+  address: string
+  limited: AcceptLimit[]
+  stats: () => { open: number; refused: number; waitsForConnections: number; waitsForRate: number }
+}
+
+async function serve(world: World, options: ListenOptions, at = 'tcp://127.0.0.1:0') {
+  const served = { accepted: [], limited: [] } as unknown as Served
+  const listener = await world.reactor.listen(at, (vc) => void served.accepted.push(vc), {
+    ...options,
+    onLimited: (limit) => served.limited.push(limit),
+  })
+  served.address = listener.addresses[0]
+  served.stats = () => listener.stats()
+  return served
+}
+
+describe('limits of a listener', () => {
+  onBothEngines((threads) => {
+    const box = useWorld(threads)
+
+    test('maxConnections: what is too much waits, and comes when one has gone (TH-1)', async () => {
+      const { world } = box
+      const served = await serve(world, { maxConnections: 3 })
+      const clients = await Promise.all(
+        Array.from({ length: 8 }, () => world.reactor.connect(served.address)),
+      )
+      await eventually(() => served.limited.length > 0, 'the limit holds')
+      expect(served.limited).toEqual(['connections'])
+      await eventually(() => served.accepted.length === 3, 'three')
+      for (let n = 0; n < 5; n++) {
+        expect(served.stats().open).toBe(3)
+        served.accepted[n].doIoClose()
+        await eventually(() => served.accepted.length === 4 + n, 'the next one')
+      }
+      expect(served.stats().waitsForConnections).toBeGreaterThan(0)
+      for (const vc of [...clients, ...served.accepted]) vc.doIoClose()
+      await eventually(() => served.stats().open === 0, 'all are given back')
+      const again = await world.reactor.connect(served.address)
+      await eventually(() => served.accepted.length === 9, 'accepted')
+      again.doIoClose()
+    })
+
+    test('a peer that leaves while it waits takes no place for long', async () => {
+      const { world } = box
+      const served = await serve(world, { maxConnections: 1 })
+      const first = await world.reactor.connect(served.address)
+      await eventually(() => served.accepted.length === 1, 'accepted')
+      const second = await world.reactor.connect(served.address)
+      second.closeWithReset()
+      first.doIoClose()
+      served.accepted[0].doIoClose()
+      await eventually(() => served.stats().open === 0, 'nobody is left')
+    })
+
+    test('maxConnectionsPerAddress: more are reset; unix sockets are not counted', async () => {
+      const { world } = box
+      const served = await serve(world, { maxConnectionsPerAddress: 2 })
+      const sockets: Socket[] = []
+      const from = (localAddress: string) => {
+        const socket = netConnect({
+          port: Number(served.address.split(':').pop()),
+          host: '127.0.0.1',
+          localAddress,
+        })
+        sockets.push(socket)
+        return new Promise<string | undefined>((resolve) => {
+          socket.once('data', () => resolve('served'))
+          socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code))
+        })
+      }
+      const greet = setInterval(() => {
+        for (const vc of served.accepted) if (!vc.closed) vc.write('hello')
+      }, 2)
+      const results = []
+      for (const address of ['127.0.0.1', '127.0.0.1', '127.0.0.1', '127.0.0.2', '127.0.0.2'])
+        results.push(await from(address))
+      expect(results).toEqual(['served', 'served', 'ECONNRESET', 'served', 'served'])
+      expect(served.stats()).toMatchObject({ open: 4, refused: 1 })
+      await eventually(() => served.limited.length > 0, 'told')
+      expect(served.limited).toEqual(['address'])
+      served.accepted[0].doIoClose()
+      await eventually(() => served.stats().open === 3, 'one has gone')
+      expect(await from('127.0.0.1')).toBe('served')
+      clearInterval(greet)
+      for (const socket of sockets) socket.destroy()
+
+      const local = await serve(world, { maxConnectionsPerAddress: 1 }, unixAddress())
+      await Promise.all([1, 2, 3].map(() => world.reactor.connect(local.address)))
+      await eventually(() => local.accepted.length === 3, 'all')
+    })
+
+    test('acceptRate: a tenth at once, the rest in its time, none is lost', async () => {
+      const { world } = box
+      const served = await serve(world, { acceptRate: 100 })
+      const start = performance.now()
+      const clients = await Promise.all(
+        Array.from({ length: 30 }, () => world.reactor.connect(served.address)),
+      )
+      await eventually(() => served.accepted.length === 30, 'all')
+      expect(performance.now() - start).toBeGreaterThan(180) // (30 - 11) / 100 s
+      expect(served.limited).toEqual(['rate'])
+      expect(served.stats().waitsForRate).toBeGreaterThan(0)
+      for (const vc of clients) vc.doIoClose()
+    })
+
+    test('of a reactor: all its listeners together', async () => {
+      const { world } = box
+      const reactor = new Reactor({ threads, maxConnections: 3 })
+      world.reactors.push(reactor)
+      const accepted: VConnection[] = []
+      const listeners = await Promise.all(
+        [1, 2].map(() => reactor.listen('tcp://127.0.0.1:0', (vc) => void accepted.push(vc))),
+      )
+      const clients: VConnection[] = []
+      for (let i = 0; i < 6; i++) {
+        clients.push(await world.reactor.connect(listeners[i % 2].addresses[0]))
+      }
+      const open = () => listeners.reduce((sum, l) => sum + l.stats().open, 0)
+      await eventually(
+        () => listeners.some((l) => l.stats().waitsForConnections > 0),
+        'the limit holds',
+      )
+      await eventually(() => accepted.length === 3, 'three')
+      expect(open()).toBe(3)
+      for (let n = 0; n < 3; n++) {
+        accepted[n].doIoClose()
+        await eventually(() => accepted.length === 4 + n, 'the next one')
+      }
+      expect(open()).toBe(3)
+      for (const vc of clients) vc.doIoClose()
+    })
+
+    test('closing the listener, and the reactor, while it waits (CL-7)', async () => {
+      const { world } = box
+      const served = await serve(world, { maxConnections: 1, acceptRate: 1 })
+      const clients = await Promise.all([1, 2, 3].map(() => world.reactor.connect(served.address)))
+      await eventually(() => served.limited.length > 0, 'the limit holds')
+      for (const vc of clients) vc.doIoClose()
+    })
+
+    test('without limits nothing is counted; wrong ones are refused', async () => {
+      const { world } = box
+      const served = await serve(world, {})
+      expect(served.stats()).toEqual({
+        open: 0,
+        refused: 0,
+        waitsForConnections: 0,
+        waitsForRate: 0,
+      })
+      for (const name of [
+        'maxConnections',
+        'maxConnectionsPerAddress',
+        'acceptRate',
+        'onLimited',
+      ]) {
+        await expect(
+          world.reactor.listen('tcp://127.0.0.1:0', () => {}, { [name]: -1 }),
+        ).rejects.toMatchObject({ code: /^ERR_(OUT|INVALID)/ })
+      }
+      expect(code(() => new Reactor({ maxConnections: 1.5 }))).toBe('ERR_OUT_OF_RANGE')
+    })
+  })
+})
