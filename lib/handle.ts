@@ -83,6 +83,19 @@ export class VCHandle {
     return this.failure !== undefined
   }
 
+  /** False when it is closed, has failed, or was told to get no new work: see setLogOff(). */
+  get available(): boolean {
+    return !this.closed && native.logOff(this.slot, this.version, 0) === 1
+  }
+
+  /**
+   * Marks it as one that is to get no new work, for everybody and until it ends: `available` is
+   * false from then on. It goes on as before; whoever chooses among connections leaves it out (SK-9).
+   */
+  setLogOff(): void {
+    native.logOff(this.slot, this.version, 1)
+  }
+
   /** Why it has failed; undefined while it has not, and when it was closed in an orderly way. */
   get failure(): NetvcError | undefined {
     const code = native.failure(this.slot, this.version)

@@ -86,6 +86,7 @@ export interface Native {
   noticeText(token: number): string
   setFailed(slot: number, version: number, code: number, text: string): number
   onFailed(slot: number, version: number, token: number): number
+  logOff(slot: number, version: number, set: 0 | 1): number
   unsent(slot: number, version: number): number
   maxUnwritten(slot: number, version: number, bytes: number): number
   overcrowded(slot: number, version: number): number

@@ -151,6 +151,14 @@ napi_value JsOnFailed(napi_env env, napi_callback_info info) {
   return js_i32(env, 0);
 }
 
+// logOff(slot, version, 1 sets it | 0): 1 when it is available
+napi_value JsLogOff(napi_env env, napi_callback_info info) {
+  Args<3> a(env, info);
+  VcPool::Handle vc = find(a);
+  if (vc && a.i32(2) != 0) vc->set_log_off();
+  return js_i32(env, vc && vc->available() ? 1 : 0);
+}
+
 // unsent(slot, version)
 napi_value JsUnsent(napi_env env, napi_callback_info info) {
   Args<2> a(env, info);
@@ -243,6 +251,7 @@ void register_message_functions(napi_env env, napi_value exports, EnvState& stat
       {"noticeText", JsNoticeText},
       {"setFailed", JsSetFailed},
       {"onFailed", JsOnFailed},
+      {"logOff", JsLogOff},
       {"unsent", JsUnsent},
       {"maxUnwritten", JsMaxUnwritten},
       {"overcrowded", JsOvercrowded},

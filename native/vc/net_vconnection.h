@@ -148,6 +148,12 @@ class NetVConnection final : public VConnection, public NetEvent {
   static bool set_failed(VersionedPool<NetVConnection>::Handle self, int error, std::string text);
   /// Told exactly once with the error, also when it has failed already; ENET_CLOSED: it was closed.
   void on_failed(Notice* told);
+  /// It is to get no new work, and goes on (SK-9): available() is false for everybody from then on,
+  /// until it ends. Any thread.
+  void set_log_off() { log_off_.store(true, std::memory_order_relaxed); }
+  bool available() const {
+    return !log_off_.load(std::memory_order_relaxed) && failure() == 0 && !closed_to_all();
+  }
   /// What set_failed was given; empty when the system failed it.
   std::string failure_text() {
     const auto text = failure_reason();
@@ -324,6 +330,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   ssize_t write_to_kernel(const iovec* iov, int count, unsigned* needs);
   Sent send_queued();
   void take_messages();
+  int serialise(WriteRequest* r);
   bool finish_writing();
   void writer_called(NetHandler& here);
   void fail_queue(int error);
@@ -358,6 +365,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   VersionedPool<NetVConnection>::Handle writer_;
   bool writing_ = false;                // writer_called() has come: messages are taken from writes_
   std::atomic<bool> in_writev_{false};  // INV-29; checked in debug builds
+  std::atomic<bool> log_off_{false};    // relaxed: orders nothing
   struct Drain {
     int64_t mark;
     Notice* told;

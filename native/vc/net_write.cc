@@ -65,7 +65,7 @@ void NetVConnection::writer_called(NetHandler& here) {
 // Also when the call to the writer is still under way: what this thread does next comes behind it.
 void NetVConnection::take_messages() {
   if (writes_.idle()) return;
-  const bool taken = stream_open() && (!closed_now() || lingering_);
+  const bool taken = stream_open() && !failed() && (!closed_now() || lingering_);
   const int64_t before = out_.requests();
   int64_t accepted = 0;
   for (WriteRequest* r = writes_.take(); r;) {
@@ -73,6 +73,9 @@ void NetVConnection::take_messages() {
     if (!taken) {
       r->next.store(nullptr, std::memory_order_relaxed);
       uncount(r->size(), 1, r, failure() ? failure() : closed_now() ? ENET_CLOSED : ENET_SHUT);
+    } else if (const int error = serialise(r)) {
+      r->next.store(nullptr, std::memory_order_relaxed);
+      uncount(r->size(), 1, r, error);
     } else {
       if (r->pipelined_count > 0) {
         Shared& s = shared();
@@ -92,6 +95,14 @@ void NetVConnection::take_messages() {
   }
   // Some were joined with their neighbours.
   unsent_.take(0, accepted - (out_.requests() - before));
+}
+
+// A user message becomes bytes now, and counts from now on; it fails alone (SW-16).
+int NetVConnection::serialise(WriteRequest* r) {
+  const int64_t before = r->size();
+  const int error = r->serialise();
+  unsent_.add(r->size() - before, 0);
+  return error;
 }
 
 // Gives the role of the writer up, unless something has come meanwhile. When true, another thread

@@ -42,4 +42,11 @@ int write(VersionedId id, BlockChain& message, const WriteOptions& options) {
   return 0;
 }
 
+int write(VersionedId id, std::unique_ptr<UserMessage>& message, const WriteOptions& options) {
+  VcPool::Handle vc = NetVConnection::pool().address(id);
+  if (const int code = refusal(vc, message ? 1 : 0, options)) return code;
+  submit(std::move(vc), WriteRequest::make(std::move(message)), options);
+  return 0;
+}
+
 }  // namespace netvc

@@ -33,6 +33,9 @@ struct WriteOptions {
 int write(VersionedId id, const void* data, size_t n, const WriteOptions& options = {});
 /// By reference; takes the blocks if it answers 0.
 int write(VersionedId id, BlockChain& message, const WriteOptions& options = {});
+/// Takes the message if it answers 0; it counts as bytes from when it has become some. One without
+/// bytes is told EINVAL.
+int write(VersionedId id, std::unique_ptr<UserMessage>& message, const WriteOptions& options = {});
 /// The same for who has the handle already.
 int write(VcPool::Handle vc, const void* data, size_t n, const WriteOptions& options = {});
 

@@ -1,8 +1,10 @@
 #include "vc/write_request.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "base/striped_counter.h"
 #include "buffer/small_memory.h"
@@ -59,6 +61,19 @@ WriteRequest* WriteRequest::make(BlockChain& message) {
   WriteRequest* r = make(size_t{0});
   r->chain_.append(message);
   return r;
+}
+
+WriteRequest* WriteRequest::make(std::unique_ptr<UserMessage> message) {
+  WriteRequest* r = make(size_t{0});
+  r->user_ = std::move(message);
+  return r;
+}
+
+int WriteRequest::serialise() {
+  if (!user_) return 0;
+  const int error = user_->append_to(&chain_);
+  user_.reset();
+  return error ? error : chain_.empty() ? EINVAL : 0;
 }
 
 void WriteRequest::destroy() {

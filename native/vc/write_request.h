@@ -12,12 +12,23 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 
 #include "base/clock.h"
 #include "buffer/block_chain.h"
 #include "vc/notice.h"
 
 namespace netvc {
+
+/// A message that becomes bytes only when its turn has come (brpc's SocketMessage, SW-16): for what
+/// is cheaper, or right, to build last.
+class UserMessage {
+ public:
+  virtual ~UserMessage() = default;
+  /// Once, on the connection's thread, before anything of it is sent; must not call into the
+  /// connection. 0, or an errno value: then this message alone fails with it.
+  virtual int append_to(BlockChain* out) = 0;
+};
 
 class WriteRequest {
  public:
@@ -27,7 +38,11 @@ class WriteRequest {
   static WriteRequest* make(const void* data, size_t n);
   /// By reference: takes the blocks, and `message` is empty then.
   static WriteRequest* make(BlockChain& message);
+  /// Without bytes until serialise(). Owns the message.
+  static WriteRequest* make(std::unique_ptr<UserMessage> message);
   void destroy();
+  /// What a user message has to say becomes the bytes; 0, or why it has none.
+  int serialise();
 
   char* bytes() { return reinterpret_cast<char*>(this + 1); }
   /// Bytes that have not been sent.
@@ -38,7 +53,7 @@ class WriteRequest {
   void consume(int64_t n);
 
   /// Nobody cares when exactly it has left: it can be joined with its neighbours.
-  bool is_plain() const { return !told && deadline == 0; }
+  bool is_plain() const { return !told && deadline == 0 && !user_; }
   /// Appends to a plain request; the second form takes r when r is small, and says so.
   void append(const void* data, size_t n) { chain_.append(data, n); }
   void append(BlockChain& message) { chain_.append(message); }
@@ -60,6 +75,7 @@ class WriteRequest {
   uint32_t own_;
   uint32_t own_sent_ = 0;
   bool touched_ = false;
+  std::unique_ptr<UserMessage> user_;
   BlockChain chain_;
 };
 

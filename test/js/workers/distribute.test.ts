@@ -206,7 +206,9 @@ describe('accepted connections are spread over workers', () => {
             })
           }),
         )
-        expect(texts.filter((text) => !/^(\d+\n)?$/.test(text))).toEqual([])
+        // A chooser may name the one that has just gone: then the own handler gets it.
+        const answers = typeof distribute === 'function' ? /^((\d+|own)\n)?$/ : /^(\d+\n)?$/
+        expect(texts.filter((text) => !answers.test(text))).toEqual([])
         await victim.terminate()
         expect(tally(await clients(world, address, 6))['own']).toBeUndefined()
       }

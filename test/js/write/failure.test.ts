@@ -325,5 +325,18 @@ describe('onFailed(): exactly once for every interleaving (SK-7)', () => {
         server.doIoClose()
       }
     })
+
+    test('setLogOff(): not available for anybody, and goes on (SK-9)', async () => {
+      const { world } = box
+      const [client, server] = await world.pair()
+      expect([client.available, server.available]).toEqual([true, true])
+      handleOf(client).setLogOff()
+      expect([client.available, handleOf(client).available]).toEqual([false, false])
+      expect([client.closed, client.failed]).toEqual([false, false])
+      expect(Reactor.address(client.id)).toBe(client)
+      await told(client, 'still there')
+      server.doIoClose()
+      expect(server.available).toBe(false)
+    })
   })
 })

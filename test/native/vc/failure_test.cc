@@ -336,4 +336,21 @@ TEST_CASE("SK-4 CN-7: failed while it connects, the connect ends with that code,
   Acceptor::cancel(server.acceptor);
 }
 
+TEST_CASE_FIXTURE(Fixture, "SK-9 F-124: logged off it is not available, and goes on") {
+  CHECK(c->available());
+  c->set_log_off();
+  c->set_log_off();
+  CHECK_FALSE(c->available());
+  CHECK_FALSE(c->failed());
+  CHECK(static_cast<bool>(NetVConnection::pool().address(c.id)));
+  CHECK_EQ(write(c.id, "hello", 5), 0);
+  loop.settle();
+  CHECK_EQ(c.peer.receive(5), "hello");
+}
+
+TEST_CASE_FIXTURE(Fixture, "SK-9: what has failed is not available either") {
+  CHECK(set_failed(EIO));
+  CHECK_FALSE(held->available());
+}
+
 }  // namespace netvc::test
