@@ -2,8 +2,17 @@ export { NetvcError, NetvcArgumentError, type ErrorCode, type NetvcErrorFields }
 export { VCEvent } from './events.js'
 export { Listener, type ListenerStats } from './listener.js'
 export { IOBufferReader, MIOBuffer, type MIOBufferOptions } from './mio-buffer.js'
-export type { AcceptLimit, ConnectionOptions, ConnectOptions, ListenOptions } from './options.js'
-export { Reactor, type ReactorOptions, type ReactorStats } from './reactor.js'
+export type {
+  AcceptLimit,
+  ConnectionOptions,
+  ConnectOptions,
+  ListenOptions,
+  ReactorOptions,
+} from './options.js'
+export { Reactor } from './reactor.js'
+export type { NativeStats as ReactorStats } from './native.js'
+export type { ConnectionInfo } from './connections.js'
+export type { DrainOptions, DrainResult } from './drain.js'
 export type { TimeoutOptions } from './timeouts.js'
 export { Tunnel, tunnel, type TunnelOptions, type TunnelResult } from './tunnel.js'
 export {

@@ -33,6 +33,7 @@ export interface Native {
     options: object,
   ): number
   listenerAddress(reactor: number, listener: number): string | undefined
+  connections(reactor: number): Float64Array
   listenerCounts(reactor: number, id: number): [number, number, number, number] | undefined
   closeListener(reactor: number, listener: number): void
   freeListener(reactor: number, listener: number): void

@@ -69,6 +69,21 @@ export interface ListenOptions extends ConnectionOptions {
   signal?: AbortSignal
 }
 
+export interface ReactorOptions {
+  /**
+   * 0: the inline engine, sockets are driven by this JavaScript thread; right for protocols that
+   * JavaScript handles itself. n: so many net threads drive them; right for tunnels and for
+   * processes whose JavaScript is busy. Default 0. Bun and Deno have no inline engine: there 0
+   * means one net thread.
+   */
+  threads?: number
+  /** Accepted connections that may be open, of all listeners together. Default 0, no limit. */
+  maxConnections?: number
+  /** What listen() and connect() set where they are not given their own. Milliseconds, 0: none. */
+  inactivityTimeout?: number
+  activeTimeout?: number
+}
+
 export interface ConnectOptions extends ConnectionOptions {
   /** Milliseconds until the attempt fails with ENET_CONNECT_TIMEOUT. Default 30000; 0: no limit. */
   timeout?: number

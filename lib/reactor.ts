@@ -1,13 +1,21 @@
 import { threadId } from 'node:worker_threads'
 import { parseAddress, resolveAddress } from './address.js'
+import { connectionTable, lookUp, type ConnectionInfo } from './connections.js'
 import { Connects } from './connects.js'
+import { drain, type DrainOptions, type DrainResult } from './drain.js'
 import { abortError, closedError, outOfRange, systemError, wrongType } from './errors.js'
-import { closePort, findTarget, openPort, Record } from './events.js'
-import { VCHandle } from './handle.js'
+import { closePort, openPort, Record } from './events.js'
+import type { VCHandle } from './handle.js'
 import { held } from './hold.js'
 import { Listener } from './listener.js'
 import { native, type NativeStats } from './native.js'
-import { checkOptions, maxInt, type ConnectOptions, type ListenOptions } from './options.js'
+import {
+  checkOptions,
+  maxInt,
+  type ConnectOptions,
+  type ListenOptions,
+  type ReactorOptions,
+} from './options.js'
 import { tunnelLimits, tunnelSizes, type Tunnel, type TunnelOptions } from './tunnel.js'
 import { given, startTimeouts, type TimeoutOptions } from './timeouts.js'
 import { VConnection } from './vconnection.js'
@@ -19,23 +27,6 @@ import {
   type RegisterOptions,
   type WorkerInfo,
 } from './workers.js'
-
-export interface ReactorOptions {
-  /**
-   * 0: the inline engine, sockets are driven by this JavaScript thread; right for protocols that
-   * JavaScript handles itself. n: so many net threads drive them; right for tunnels and for
-   * processes whose JavaScript is busy. Default 0. Bun and Deno have no inline engine: there 0
-   * means one net thread.
-   */
-  threads?: number
-  /** Accepted connections that may be open, of all listeners together. Default 0, no limit. */
-  maxConnections?: number
-  /** What listen() and connect() set where they are not given their own. Milliseconds, 0: none. */
-  inactivityTimeout?: number
-  activeTimeout?: number
-}
-
-export type ReactorStats = NativeStats
 
 const nowhere = { kind: 0, host: '', port: 0 } as const
 const canInline = !('Bun' in globalThis) && !('Deno' in globalThis)
@@ -239,8 +230,25 @@ export class Reactor {
   }
 
   /** Counters of this reactor, summed over its threads, and of the process's blocks. */
-  stats(): ReactorStats {
+  stats(): NativeStats {
     return native.stats(this.handle)
+  }
+
+  /** What is open, of this thread, for operators and tests. Waits a turn of each net thread. */
+  connections(): ConnectionInfo[] {
+    return this.#closing ? [] : connectionTable(this.handle)
+  }
+
+  /**
+   * Ends service without ending work: stops accepting, lets tunnels and connections end by
+   * themselves, closes those that `idle` names, and closes what is left at the deadline, and the
+   * reactor. Resolves then.
+   */
+  async drain(options: DrainOptions = {}): Promise<DrainResult> {
+    this.#assertOpen('drain')
+    const result = await drain(this.handle, new Set(this.#listeners.values()), options)
+    await this.close()
+    return result
   }
 
   /** Lets the process exit although connections are open. */
@@ -298,13 +306,7 @@ export class Reactor {
    * gone or has failed; an id is never used again (INV-11).
    */
   static address(id: bigint): VCHandle | undefined {
-    if (typeof id !== 'bigint') throw wrongType('id', 'a bigint, as VConnection.id', id)
-    if (id < 0n || id > 0xffffffffffffffffn) return undefined
-    const slot = Number(BigInt.asIntN(32, id))
-    const version = Number(BigInt.asIntN(32, id >> 32n))
-    if (native.failure(slot, version) !== 0) return undefined
-    const own = findTarget(slot, version)
-    return own instanceof VConnection ? own : new VCHandle(slot, version)
+    return lookUp(id)
   }
 
   #unfinished(): boolean {

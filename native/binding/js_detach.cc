@@ -12,6 +12,7 @@
 namespace netvc {
 
 void JsReactor::on_every_thread(const std::function<void(size_t)>& f) {
+  if (is_inline()) return f(0);
   struct Barrier {
     std::mutex mutex;
     std::condition_variable done;

@@ -103,7 +103,7 @@ class JsReactor {
   Seat& seat() { return seat_; }
   /// What VcObserver::belongs_to is asked with.
   const void* group() const { return this; }
-  /// Runs f(i) on each net thread and waits for all.
+  /// Runs f(i) on each net thread, or here when it is inline, and waits for all.
   void on_every_thread(const std::function<void(size_t)>& f);
   static void hand_back(NetVConnection& vc);
 

@@ -1,0 +1,93 @@
+import { wrongType } from './errors.js'
+import { findTarget } from './events.js'
+import { VCHandle } from './handle.js'
+import { native } from './native.js'
+import { VConnection } from './vconnection.js'
+
+/** One row of Reactor.connections(): what was true when it was asked. */
+export interface ConnectionInfo {
+  id: bigint
+  /** Looked up when read; undefined when the connection has gone meanwhile. */
+  readonly remoteAddress: string | undefined
+  readonly localAddress: string | undefined
+  direction: 'in' | 'out'
+  /** `half-open`: one side was shut down. `tunneled`: a tunnel has it. */
+  state: 'connecting' | 'open' | 'half-open' | 'tunneled'
+  ageMs: number
+  /** Since a byte has moved. */
+  idleMs: number
+  bytesIn: number
+  bytesOut: number
+  /** Bytes of messages that wait to be sent. */
+  unsent: number
+  /** The net thread that has it; 0 for the inline engine. */
+  thread: number
+}
+
+const fields = 11 // native/binding/connection_table.cc
+const outbound = 2
+
+class Row implements ConnectionInfo {
+  readonly id: bigint
+  readonly direction: 'in' | 'out'
+  readonly state: ConnectionInfo['state']
+  readonly ageMs: number
+  readonly idleMs: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly unsent: number
+  readonly thread: number
+  readonly #handle: VCHandle
+
+  constructor(row: Float64Array) {
+    const [slot, version, context, age, idle, read, written, unsent, shut, thread, state] = row
+    this.#handle = new VCHandle(slot | 0, version | 0)
+    this.id = this.#handle.id
+    this.direction = context === outbound ? 'out' : 'in'
+    this.state =
+      state === 1 ? 'connecting' : state === 2 ? 'tunneled' : shut === 0 ? 'open' : 'half-open'
+    this.ageMs = age!
+    this.idleMs = idle!
+    this.bytesIn = read!
+    this.bytesOut = written!
+    this.unsent = unsent!
+    this.thread = thread!
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#handle.remoteAddress
+  }
+  get localAddress(): string | undefined {
+    return this.#handle.localAddress
+  }
+}
+
+/** @internal */
+export function connectionTable(reactor: number): ConnectionInfo[] {
+  const numbers = native.connections(reactor)
+  const rows: ConnectionInfo[] = []
+  for (let at = 0; at < numbers.length; at += fields) {
+    rows.push(new Row(numbers.subarray(at, at + fields)))
+  }
+  return rows
+}
+
+/** @internal Those that this thread has and that no tunnel has. */
+export function* ownConnections(reactor: number): Generator<VConnection> {
+  const numbers = native.connections(reactor)
+  for (let at = 0; at < numbers.length; at += fields) {
+    const target = findTarget(numbers[at] | 0, numbers[at + 1] | 0)
+    if (target instanceof VConnection && !target.closed && !target.tunnel) yield target
+  }
+}
+
+/** @internal Reactor.address() */
+export function lookUp(id: bigint): VCHandle | undefined {
+  if (typeof id !== 'bigint') throw wrongType('id', 'a bigint, as VConnection.id', id)
+  if (id < 0n || id > 0xffffffffffffffffn) return undefined
+  const slot = Number(BigInt.asIntN(32, id))
+  const version = Number(BigInt.asIntN(32, id >> 32n))
+  if (native.failure(slot, version) !== 0) return undefined
+  const own = findTarget(slot, version)
+  return own instanceof VConnection ? own : new VCHandle(slot, version)
+}

@@ -1,0 +1,49 @@
+import { connectionTable, ownConnections } from './connections.js'
+import { outOfRange, wrongType } from './errors.js'
+import type { Listener } from './listener.js'
+import { maxInt } from './options.js'
+import type { VConnection } from './vconnection.js'
+
+export interface DrainOptions {
+  /** Milliseconds until what is left is closed. Default 30000. */
+  deadline?: number
+  /**
+   * Asked for every connection that no tunnel has, at once and then again from time to time:
+   * whether it can be closed now, since nothing is under way on it. Only your protocol knows that;
+   * by default none is, and they end by themselves or at the deadline.
+   */
+  idle?: (vc: VConnection) => boolean
+}
+
+export interface DrainResult {
+  /** Connections that were open at the deadline, and were closed then. */
+  closed: number
+}
+
+const lookMs = 20
+
+/** @internal Reactor.drain() */
+export async function drain(
+  reactor: number,
+  listeners: Iterable<Listener>,
+  options: DrainOptions,
+): Promise<DrainResult> {
+  const { deadline = 30_000, idle } = options
+  if (typeof deadline !== 'number') throw wrongType('options.deadline', 'a number', deadline)
+  if (!Number.isInteger(deadline) || deadline < 0 || deadline > maxInt) {
+    throw outOfRange('options.deadline', 'whole milliseconds >= 0', deadline)
+  }
+  if (idle !== undefined && typeof idle !== 'function') {
+    throw wrongType('options.idle', 'a function', idle)
+  }
+  const limit = Date.now() + deadline
+  await Promise.all([...listeners].map((listener) => listener.close()))
+  for (;;) {
+    if (idle) {
+      for (const vc of ownConnections(reactor)) if (idle(vc)) vc.closeGracefully()
+    }
+    const open = connectionTable(reactor).length
+    if (open === 0 || Date.now() >= limit) return { closed: open }
+    await new Promise((resolve) => setTimeout(resolve, Math.min(lookMs, limit - Date.now())))
+  }
+}
