@@ -39,16 +39,12 @@ void Admission::Ticket::give_back() {
 
 Admission::Verdict Admission::take_place(Nanos now, Nanos* again) {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (limits_.connections > 0 && counts_.open >= limits_.connections) {
-    ++counts_.full;
-    return Verdict::kFull;
-  }
+  if (limits_.connections > 0 && counts_.open >= limits_.connections) return Verdict::kFull;
   if (limits_.per_second > 0) {
     const auto burst = static_cast<Nanos>(kBurst * static_cast<double>(kSecond));
     const auto step = static_cast<Nanos>(static_cast<double>(kSecond) / limits_.per_second);
     const Nanos due = std::max(next_, now - burst);
     if (due > now) {
-      ++counts_.fast;
       *again = due;
       return Verdict::kTooFast;
     }
@@ -72,12 +68,15 @@ Admission::Verdict Admission::reserve(Nanos now, Ticket* ticket, Nanos* again) {
   const Verdict theirs = parent_ ? parent_->take_place(now, again) : Verdict::kAdmitted;
   if (theirs != Verdict::kAdmitted) {
     take_back();
-    std::lock_guard<std::mutex> lock(mutex_);
-    ++(theirs == Verdict::kFull ? counts_.full : counts_.fast);
     return theirs;
   }
   ticket->at_ = Ref<Admission>(this);
   return Verdict::kAdmitted;
+}
+
+void Admission::somebody_waits(Verdict v) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  ++(v == Verdict::kFull ? counts_.full : counts_.fast);
 }
 
 Admission::Verdict Admission::enter(const Address& peer, Ticket* ticket) {

@@ -64,6 +64,8 @@ class Admission : public RefCounted<Admission> {
   /// A place for one connection, before it is accepted; give the ticket back if there is none. When
   /// it is kTooFast, *again is the time to ask again.
   Verdict reserve(Nanos now, Ticket* ticket, Nanos* again);
+  /// There was no place, and somebody who wants it: counted.
+  void somebody_waits(Verdict v);
   /// The reserved connection is from this peer: kAdmitted or kAddressFull.
   Verdict enter(const Address& peer, Ticket* ticket);
   /// Nobody was there to be accepted: it does not count against the rate either.

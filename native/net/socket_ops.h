@@ -53,6 +53,8 @@ int set_nonblocking(int fd);
 int set_int_option(int fd, int level, int name, int value);
 /// Fetches and clears the pending error of the socket (0 = none).
 int take_error(int fd);
+/// Whether reading, or accepting, would find something now.
+bool readable(int fd);
 /// 0 when fd is not a socket.
 int socket_type(int fd);
 

@@ -194,9 +194,15 @@ bool Acceptor::accept_one() {
 bool Acceptor::admit(Admission::Ticket* ticket) {
   const Nanos now = monotonic_now();
   Nanos again = now + kFullPause;
-  const Admission::Verdict v = socket_->options().admission->reserve(now, ticket, &again);
+  Admission& admission = *socket_->options().admission;
+  const Admission::Verdict v = admission.reserve(now, ticket, &again);
   if (v == Admission::Verdict::kAdmitted) return true;
+  if (!sock::readable(socket_->fd())) {
+    read.triggered = false;  // nobody is there; whoever comes makes a new edge
+    return false;
+  }
   pause_until(again);
+  admission.somebody_waits(v);
   told_->on_accept_limited(v);
   return false;
 }

@@ -50,6 +50,19 @@ describe('limits of a listener', () => {
       again.doIoClose()
     })
 
+    test('as many as may come, and nobody waits: nothing is told', async () => {
+      const { world } = box
+      const served = await serve(world, { maxConnections: 2 })
+      const clients = [1, 2].map(() => world.reactor.connect(served.address))
+      await Promise.all(clients)
+      await eventually(() => served.accepted.length === 2, 'accepted')
+      served.accepted[0].doIoClose()
+      await eventually(() => served.stats().open === 1, 'one has gone')
+      await world.reactor.connect(served.address)
+      await eventually(() => served.accepted.length === 3, 'accepted')
+      expect([served.limited, served.stats().waitsForConnections]).toEqual([[], 0])
+    })
+
     test('a peer that leaves while it waits takes no place for long', async () => {
       const { world } = box
       const served = await serve(world, { maxConnections: 1 })

@@ -46,7 +46,11 @@ TEST_CASE("admission TH-1: places are taken and given back, exactly") {
   CHECK_EQ(g.come(), Verdict::kAdmitted);
   CHECK_EQ(g.come(), Verdict::kFull);
   CHECK_EQ(g.at->counts().open, 2);
+  CHECK_EQ(g.at->counts().full, 0);
+  g.at->somebody_waits(Verdict::kFull);
+  g.at->somebody_waits(Verdict::kTooFast);
   CHECK_EQ(g.at->counts().full, 1);
+  CHECK_EQ(g.at->counts().fast, 1);
   g.go();
   CHECK_EQ(g.come(), Verdict::kAdmitted);
   CHECK_EQ(g.come(), Verdict::kFull);
