@@ -27,11 +27,14 @@ export interface Filled {
   bytes: number
 }
 
-/** A connection whose peer does not read, so that the kernel takes nothing more. */
+/** A connection whose peer does not read: the kernel takes nothing more, and too much waits. */
 export async function filled(world: World): Promise<Filled> {
   const [client, server] = await world.pair(unixAddress())
   let bytes = 0
-  for (let more = true; more; bytes += 100_000) more = client.write(pattern(100_000, bytes))
-  await eventually(() => client.inspect()?.write.triggered === false, 'the kernel is full')
+  // Not only until there is too much: until there still is when the kernel has taken its part.
+  do {
+    for (let more = true; more; bytes += 100_000) more = client.write(pattern(100_000, bytes))
+    await eventually(() => client.inspect()?.write.triggered === false, 'the kernel is full')
+  } while (client.writableLength <= client.writableHighWaterMark)
   return { client, server, bytes }
 }
