@@ -214,8 +214,10 @@ TEST_CASE_FIXTURE(
   block_kernel();
   c->set_max_unwritten(1000 * kRequest);
   int accepted = 0;
-  while (send_told("x") == 0)
+  Notice* mine = told.notice();
+  for (; send("x", {.told = mine}) == 0; mine = told.notice())
     ++accepted;
+  mine->tell(EOVERCROWDED);  // refused, so it is still ours
   CHECK_EQ(accepted, 1000 * kRequest / (1 + kRequest) + 1);
   Notices drained;
   c->when_drained(1 << 20, drained.notice());  // far above what waits
