@@ -35,7 +35,7 @@ describe('limits of a listener', () => {
         Array.from({ length: 8 }, () => world.reactor.connect(served.address)),
       )
       await eventually(() => served.limited.length > 0, 'the limit holds')
-      expect(served.limited).toEqual(['connections'])
+      expect(served.limited[0]).toBe('connections')
       await eventually(() => served.accepted.length === 3, 'three')
       for (let n = 0; n < 5; n++) {
         expect(served.stats().open).toBe(3)
@@ -100,7 +100,7 @@ describe('limits of a listener', () => {
       expect(results).toEqual(['served', 'served', 'ECONNRESET', 'served', 'served'])
       expect(served.stats()).toMatchObject({ open: 4, refused: 1 })
       await eventually(() => served.limited.length > 0, 'told')
-      expect(served.limited).toEqual(['address'])
+      expect(new Set(served.limited)).toEqual(new Set(['address']))
       served.accepted[0].doIoClose()
       await eventually(() => served.stats().open === 3, 'one has gone')
       expect(await from('127.0.0.1')).toBe('served')
@@ -121,7 +121,7 @@ describe('limits of a listener', () => {
       )
       await eventually(() => served.accepted.length === 30, 'all')
       expect(performance.now() - start).toBeGreaterThan(180) // (30 - 11) / 100 s
-      expect(served.limited).toEqual(['rate'])
+      expect(new Set(served.limited)).toEqual(new Set(['rate'])) // again after each second
       expect(served.stats().waitsForRate).toBeGreaterThan(0)
       for (const vc of clients) vc.doIoClose()
     })
