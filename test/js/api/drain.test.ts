@@ -122,7 +122,7 @@ describe('drain()', () => {
       void ends[0].then(() => order.push('idle'))
       void ends[1].then(() => order.push('idle'))
       const drained = served.drain({
-        deadline: 200,
+        deadline: 2000, // far more than what is idle needs
         idle: (vc) => vc === accepted[0] || vc === accepted[1],
       })
       await Promise.all(ends.slice(0, 2))

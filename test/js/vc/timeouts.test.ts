@@ -71,8 +71,8 @@ describe('timeouts of a connection', () => {
         Infinity,
         buffer,
       )
-      client.setInactivityTimeout(5 * short)
-      client.setActiveTimeout(15 * short)
+      client.setInactivityTimeout(25 * short)
+      client.setActiveTimeout(50 * short)
       const timer = setInterval(() => server.write('x'), 2)
       await eventually(() => told.events.length > 0, 'told')
       clearInterval(timer)
