@@ -190,7 +190,7 @@ export class VCHandle {
 
   /**
    * Bytes of memory that messages may take while they wait, before more are refused with
-   * EOVERCROWDED: their own bytes, and about a hundred for each that is kept by itself. Of the
+   * EOVERCROWDED: their own bytes, and about 140 for each that is kept by itself. Of the
    * connection, so the same for every thread. Default 64 MiB; a thread may be one message beyond.
    */
   get maxUnwritten(): number {
