@@ -43,7 +43,11 @@ if (isMainThread) {
     const registered = reactor.workers().filter((worker) => worker.registered)
     if (registered.length === 0) return
     for (const [i, id] of reactor.parked().entries()) {
-      Reactor.address(id)?.assign(registered[i % registered.length].threadId)
+      try {
+        Reactor.address(id)?.assign(registered[i % registered.length].threadId)
+      } catch {
+        // That one has just ended as well: the next one that registers gets it.
+      }
     }
   }
   reactor.onParked(adopt)
