@@ -7,11 +7,11 @@ import { Reactor, type VCHandle, type VConnection } from 'netvc'
 
 if (isMainThread) {
   const reactor = new Reactor({ threads: 1 })
-  const accepted: VConnection[] = []
-  const listener = await reactor.listen('tcp://127.0.0.1:0', (vc) => void accepted.push(vc))
+  let accept!: (vc: VConnection) => void
+  const accepted = new Promise<VConnection>((resolve) => (accept = resolve))
+  const listener = await reactor.listen('tcp://127.0.0.1:0', (vc) => accept(vc))
   const reader = await reactor.connect(listener.addresses[0]) // and never reads
-  while (accepted.length === 0) await new Promise((resolve) => setTimeout(resolve, 1))
-  const vc = accepted[0]
+  const vc = await accepted
   const workers = [0, 1].map(() => new Worker(new URL(import.meta.url), { workerData: vc.id }))
   await Promise.all(workers.map((w) => once(w, 'message')))
   const before = process.memoryUsage.rss()
