@@ -15,6 +15,7 @@ class Counter {
   void add(int64_t n = 1) {
     v_.store(v_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
+  void set(int64_t n) { v_.store(n, std::memory_order_relaxed); }
   void reset() { v_.store(0, std::memory_order_relaxed); }
   int64_t get() const { return v_.load(std::memory_order_relaxed); }
 

@@ -30,7 +30,16 @@ struct AdmissionLimits {
 
 class Admission : public RefCounted<Admission> {
  public:
-  enum class Verdict : uint8_t { kAdmitted = 0, kFull = 1, kAddressFull = 2, kTooFast = 3 };
+  /// The last two are not of an Admission: net/throttle.h, and out of descriptors.
+  enum class Verdict : uint8_t {
+    kAdmitted = 0,
+    kFull = 1,
+    kAddressFull = 2,
+    kTooFast = 3,
+    kThrottled = 4,
+    kNoDescriptor = 5,
+  };
+  static constexpr size_t kVerdicts = 6;
 
   /// Holds a place of one connection until it dies.
   class Ticket {

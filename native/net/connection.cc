@@ -55,7 +55,7 @@ int Connection::open(const Address& target, const NetVCOptions& options) {
   set_buffer_size(fd, SO_SNDBUF, options.send_buffer_size);
   if (local.valid() && ::bind(fd, local.sa(), local.len()) != 0) return -errno;
 
-  fd_ = std::move(owned);
+  fd_.reset(owned.release());
   remote = target;
   is_socket = is_stream = true;
   is_bound = local.valid();

@@ -9,8 +9,37 @@
 #include "net/address.h"
 #include "net/admission.h"
 #include "net/options.h"
+#include "net/throttle.h"
 
 namespace netvc {
+
+/// A descriptor that counts as an open socket of the process while it is owned (TH-1).
+class CountedFd {
+ public:
+  CountedFd() = default;
+  explicit CountedFd(int fd) { reset(fd); }
+  CountedFd(CountedFd&& o) noexcept = default;
+  CountedFd& operator=(CountedFd&& o) noexcept {
+    reset();
+    fd_ = std::move(o.fd_);
+    return *this;
+  }
+  ~CountedFd() { reset(); }
+
+  int get() const { return fd_.get(); }
+  int release() {
+    if (fd_.valid()) Throttle::process().closed();
+    return fd_.release();
+  }
+  void reset(int fd = -1) {
+    if (fd >= 0) Throttle::process().opened();
+    if (fd_.valid()) Throttle::process().closed();
+    fd_.reset(fd);
+  }
+
+ private:
+  UniqueFd fd_;
+};
 
 class Connection {
  public:
@@ -41,7 +70,7 @@ class Connection {
   int release() { return fd_.release(); }
 
  private:
-  UniqueFd fd_;
+  CountedFd fd_;
 
  public:
   Address remote;

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "base/clock.h"
 #include "base/intrusive_list.h"
 #include "poll/poller.h"
 
@@ -28,6 +29,11 @@ struct Direction {
   Link<Direction> ready_link;
 };
 
+/// Where a connection is, see net/connection_queues.h.
+enum class Queue : uint8_t { kNone = 0, kKeepAlive = 1, kActive = 2 };
+/// What came of an eviction: it does not exist any more; its user answers later; it goes on.
+enum class Evicted : uint8_t { kGone, kAsked, kStays };
+
 class NetEvent : public Pollable {
  public:
   NetEvent() {
@@ -44,6 +50,13 @@ class NetEvent : public Pollable {
   /// False for listeners, which use the same lists.
   virtual bool is_connection() const { return true; }
 
+  /// One of its timeouts has passed, and its user has not been told.
+  virtual bool overdue(Nanos) const { return false; }
+  /// When a byte has moved last.
+  virtual Nanos idle_since() const { return 0; }
+  /// Its user is told that it should end (KQ-4).
+  virtual Evicted evict() { return Evicted::kStays; }
+
   /// Gives back memory if nobody needs it; true when there is nothing left to give.
   virtual bool settle() { return true; }
 
@@ -58,6 +71,9 @@ class NetEvent : public Pollable {
   uint32_t poll_flags = 0;  // every kPollErr, kPollHup, kPollRdHup, kPollPri seen so far
   Link<NetEvent> open_link;
   Link<NetEvent> settle_link;
+  Link<NetEvent> queue_link;
+  Queue queue = Queue::kNone;
+  uint8_t evicting = 0;  // sweeps that its user has left to answer
 
  protected:
   ~NetEvent() = default;

@@ -75,6 +75,7 @@ int NetHandler::open() {
   poller_ = Poller::create(&error);
   bind_to_this_thread();
   now_ = monotonic_now();
+  queues.set_limits({});
   return error;
 }
 
@@ -178,6 +179,7 @@ void NetHandler::detach(NetEvent& e, int fd) {
   read_ready_.remove(e.read);
   write_ready_.remove(e.write);
   settle_list_.remove(e);
+  queues.remove(e);
   if (open_list_.remove(e) && e.is_connection()) counters.open.add(-1);
 }
 

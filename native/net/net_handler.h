@@ -23,6 +23,7 @@
 #include "base/counter.h"
 #include "base/intrusive_list.h"
 #include "base/mpsc_list.h"
+#include "net/connection_queues.h"
 #include "net/net_event.h"
 #include "net/timer_queue.h"
 #include "poll/poller.h"
@@ -69,15 +70,44 @@ struct NetCounters {
   Counter turns, poll_events;
   Counter read_calls, read_no_data, read_bytes;
   Counter write_calls, write_no_room, write_bytes;
+  Counter accept_throttled;  // times that accepting waited for net/throttle.h
+  Counter accept_rescued;    // peers that were closed since there was no descriptor for them
+  Counter connect_throttled;
   Counter accepted, accept_errors, connects, connect_failures, closed;
-  Counter open;       // attached connections
-  Counter lingering;  // of these, closed by their users, and not through
-  Counter events;     // told to continuations
+  Counter open;                // attached connections
+  Counter lingering;           // of these, closed by their users, and not through
+  Counter events;              // told to continuations
+  Counter keep_alive, active;  // connections in these queues
+  Counter evictable;           // that could be evicted when somebody else needs their place
+  Counter keep_alive_evicted, active_evicted;
+  Counter keep_alive_idle;  // nanoseconds that the evicted ones had waited, summed
 
   void reset() {
-    for (Counter* c : {&turns, &poll_events, &read_calls, &read_no_data, &read_bytes, &write_calls,
-                       &write_no_room, &write_bytes, &accepted, &accept_errors, &connects,
-                       &connect_failures, &closed, &open, &lingering, &events})
+    for (Counter* c : {&turns,
+                       &poll_events,
+                       &read_calls,
+                       &read_no_data,
+                       &read_bytes,
+                       &write_calls,
+                       &write_no_room,
+                       &write_bytes,
+                       &accepted,
+                       &accept_errors,
+                       &connects,
+                       &connect_failures,
+                       &closed,
+                       &open,
+                       &lingering,
+                       &events,
+                       &keep_alive,
+                       &active,
+                       &evictable,
+                       &accept_throttled,
+                       &accept_rescued,
+                       &connect_throttled,
+                       &keep_alive_evicted,
+                       &active_evicted,
+                       &keep_alive_idle})
       c->reset();
   }
 };
@@ -173,6 +203,7 @@ class NetHandler {
 
   TimerQueue timers;
   NetCounters counters;
+  ConnectionQueues queues{*this};
 
  private:
   using ReadyList = IntrusiveList<Direction, &Direction::ready_link>;

@@ -1,5 +1,6 @@
 #include "server/acceptor.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -94,6 +95,12 @@ ListenSocket::~ListenSocket() {
 
 // --- accepting ----------------------------------------------------------------------------------
 
+namespace {
+
+UniqueFd open_spare() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+
+}  // namespace
+
 Acceptor::~Acceptor() = default;
 
 void Acceptor::start(NetHandler& h, bool exclusive) {
@@ -105,6 +112,7 @@ void Acceptor::start(NetHandler& h, bool exclusive) {
     return call_ended();
   }
   self_ = Ref<Acceptor>(this);
+  spare_ = open_spare();
   home_.store(&h, std::memory_order_seq_cst);
   if (cancelled_.load(std::memory_order_seq_cst)) return stop();
   h.reschedule(read);
@@ -125,6 +133,7 @@ void Acceptor::stop() {
   handler->timers.cancel(pause_);
   handler->detach(*this, socket_->fd());
   socket_.reset();
+  spare_.reset();
   call_ended();
 }
 
@@ -142,6 +151,7 @@ void Acceptor::net_io(Direction&) {
 
 // True when another one may be waiting.
 bool Acceptor::accept_one() {
+  if (!socket_->options().backdoor && throttled()) return false;
   Admission* admission = socket_->options().admission.get();
   Admission::Ticket ticket;
   if (admission && !admit(&ticket)) return false;
@@ -150,6 +160,13 @@ bool Acceptor::accept_one() {
   if (fd < 0 && admission) admission->cancel(&ticket);
   if (fd >= 0) {
     Connection con(fd, peer);
+    rescues_ = 0;
+    if (!socket_->options().backdoor && Throttle::process().check_fd(fd, handler->now())) {
+      handler->counters.accept_rescued.add();
+      told_->on_accept_limited(Admission::Verdict::kNoDescriptor);
+      if (admission) admission->cancel(&ticket);
+      return true;
+    }
     if (admission && admission->enter(peer, &ticket) != Admission::Verdict::kAdmitted) {
       const ::linger reset{1, 0};
       ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
@@ -176,6 +193,7 @@ bool Acceptor::accept_one() {
       return true;  // that one is lost, the next may be fine (B-19)
     case EMFILE:
     case ENFILE:
+      return rescue();
     case ENOBUFS:
     case ENOMEM:
       pause_until(monotonic_now() + kPause);
@@ -190,6 +208,12 @@ bool Acceptor::accept_one() {
   }
 }
 
+// If not, whoever comes makes a new edge.
+bool Acceptor::somebody_waits() {
+  read.triggered = sock::readable(socket_->fd());
+  return read.triggered;
+}
+
 // A place for the next one; if there is none, accepting waits.
 bool Acceptor::admit(Admission::Ticket* ticket) {
   const Nanos now = monotonic_now();
@@ -197,13 +221,58 @@ bool Acceptor::admit(Admission::Ticket* ticket) {
   Admission& admission = *socket_->options().admission;
   const Admission::Verdict v = admission.reserve(now, ticket, &again);
   if (v == Admission::Verdict::kAdmitted) return true;
-  if (!sock::readable(socket_->fd())) {
-    read.triggered = false;  // nobody is there; whoever comes makes a new edge
-    return false;
-  }
+  if (!somebody_waits()) return false;
   pause_until(again);
   admission.somebody_waits(v);
   told_->on_accept_limited(v);
+  return false;
+}
+
+bool Acceptor::throttled() {
+  if (!Throttle::process().accepts(handler->now())) return false;
+  if (!somebody_waits()) return true;
+  make_room();
+  if (!self_) return true;  // the handler of a victim has cancelled it
+  pause_until(monotonic_now() + kFullPause);
+  handler->counters.accept_throttled.add();
+  told_->on_accept_limited(Admission::Verdict::kThrottled);
+  return true;
+}
+
+// Asks the connection that has waited longest to go, here or where the next one would have gone.
+bool Acceptor::make_room() {
+  if (handler->queues.evict_oldest()) return true;
+  NetHandler& other = choose_();
+  if (&other == handler || other.counters.evictable.get() <= 0) return false;
+  return other.post([](NetHandler& there) { there.queues.evict_oldest(); });
+}
+
+// Nobody is left in the queue who does not know that he is not served. True: try again.
+bool Acceptor::rescue() {
+  if (!somebody_waits()) return false;  // EMFILE is said before the queue is looked at (B-40)
+  Ref<Acceptor> keep(this);
+  told_->on_accept_limited(Admission::Verdict::kNoDescriptor);
+  if (!self_) return false;
+  if (make_room()) {
+    if (self_) pause_until(monotonic_now() + kFullPause);
+    return false;
+  }
+  bool rescued = false;
+  if (spare_.valid() && rescues_ < kRescues) {
+    spare_.reset();
+    Address peer;
+    const int fd = sock::accept(socket_->fd(), &peer);
+    rescued = fd >= 0;
+    if (rescued) ::close(fd);
+  }
+  if (!spare_.valid()) spare_ = open_spare();
+  if (rescued) {
+    ++rescues_;
+    handler->counters.accept_rescued.add();
+    return true;
+  }
+  rescues_ = 0;
+  pause_until(monotonic_now() + kPause);
   return false;
 }
 

@@ -5,6 +5,10 @@
 // limit per wake-up is reached (AC-7), makes connections, hands each to the net thread that is
 // next, attaches it there and tells the handler (AC-3..AC-5).
 //
+// Out of descriptors (MA-2, B-40, INV-22) it evicts the connection that has idled longest, if one
+// was put into the keep-alive queue, and waits for its descriptor; otherwise it takes in and closes
+// those who wait, with a spare descriptor, so that they know; kRescues of them, then it pauses.
+//
 // Modes: one Acceptor on one net thread; one on each net thread, sharing the socket (the kernel
 // wakes one of them); one or more on threads of their own. The inline engine is the first.
 //
@@ -34,6 +38,7 @@ struct AcceptOptions {
   int defer_accept_s = 0;   // TCP_DEFER_ACCEPT
   int fast_open_queue = 0;  // TCP_FASTOPEN
   int accepts_per_wakeup = 64;
+  bool backdoor = false;     // exempt from net/throttle.h (TH-5)
   Ref<Admission> admission;  // null: nothing is limited
   NetVCOptions connection;
 };
@@ -44,8 +49,8 @@ class AcceptHandler {
   virtual void on_accept(NetVConnection& vc) = 0;
   /// A fatal error; the acceptor stops (AC-6).
   virtual void on_accept_error(int error) = 0;
-  /// A limit holds: accepting waits, or, for kAddressFull, one was reset. On the acceptor's thread,
-  /// and as often as it happens.
+  /// A limit holds: accepting waits, or one was closed (kAddressFull, kNoDescriptor). On the
+  /// acceptor's thread, and as often as it happens.
   virtual void on_accept_limited(Admission::Verdict) {}
   /// Exactly once per acceptor that was given to start(): nothing of it calls the handler any more.
   /// On the acceptor's thread, or the one that got its last connection.
@@ -96,6 +101,7 @@ class Acceptor final : public RefCounted<Acceptor>, private NetEvent {
   static void cancel(Ref<Acceptor> a);
 
   static constexpr Nanos kPause = 50 * kMillisecond;      // after EMFILE, ENFILE, ENOBUFS, ENOMEM
+  static constexpr int kRescues = 32;                     // between two such pauses
   static constexpr Nanos kFullPause = 10 * kMillisecond;  // between two looks whether one has gone
 
  private:
@@ -104,6 +110,10 @@ class Acceptor final : public RefCounted<Acceptor>, private NetEvent {
   bool is_connection() const override { return false; }
   bool accept_one();
   bool admit(Admission::Ticket* ticket);
+  bool throttled();
+  bool somebody_waits();
+  bool make_room();
+  bool rescue();
   void pause_until(Nanos when);
   void hand_over(NetVConnection* vc);
   void deliver(NetVConnection& vc, NetHandler& h);
@@ -115,6 +125,8 @@ class Acceptor final : public RefCounted<Acceptor>, private NetEvent {
   AcceptHandler* told_;
   Choose choose_;
   Timer pause_;
+  UniqueFd spare_;  // given up for a moment, so that who waits can be accepted, and closed (MA-2)
+  int rescues_ = 0;
   Ref<Acceptor> self_;  // while started
   // start stores home_ and looks at cancelled_; cancel stores cancelled_ and looks at home_: all
   // four seq_cst, so that one of them sees the other.

@@ -9,13 +9,19 @@ namespace {
 // Opens, registers, and only then connects (CN-1, CN-5). Null after telling the failure.
 NetVConnection* issue(NetHandler& h, const Address& to, const NetVCOptions& options,
                       ConnectHandler* told) {
-  const auto failed = [&](int error) {
+  const auto failed_with = [&](ConnectError error) {
     h.counters.connect_failures.add();
-    told->on_open_failed({error, error});
+    told->on_open_failed(error);
     return nullptr;
   };
+  const auto failed = [&](int error) { return failed_with({error, error}); };
+  if (Throttle::process().connects(h.now())) {  // TH-4
+    h.counters.connect_throttled.add();
+    return failed_with({ENET_THROTTLING, 0});
+  }
   Connection con;
   if (const int r = con.open(to, options); r < 0) return failed(-r);
+  if (Throttle::process().check_fd(con.fd(), h.now())) return failed(EMFILE);
   NetVConnection* vc = NetVConnection::create(std::move(con), VcContext::kOutbound);
   if (!vc) return failed(ENOMEM);
   if (const int error = vc->attach(h)) {

@@ -53,6 +53,7 @@ void NetVConnection::do_io_close(int error) {
   write_vio.clear();
   if (error != 0 && error != -1) lerrno = error;
   closed_.store(error == -1 ? 1 : -1, std::memory_order_release);
+  remove_from_queues();
   update_interest(Side::kRead);
   update_interest(Side::kWrite);
   if (recursion_ == 0) close_vc();  // else the outermost signal() frame does it (SIG-6)
@@ -64,6 +65,7 @@ void NetVConnection::end_by_itself() {
   read_vio.clear();
   write_vio.clear();
   closed_.store(1, std::memory_order_release);
+  remove_from_queues();
   if (recursion_ == 0) close_vc();
 }
 

@@ -32,6 +32,7 @@
 #include "net/net_handler.h"
 #include "vc/codes.h"
 #include "vc/notice.h"
+#include "vc/observers.h"
 #include "vc/send_queue.h"
 #include "vc/timeouts.h"
 #include "vc/transport.h"
@@ -40,42 +41,6 @@
 #include "vc/write_list.h"
 
 namespace netvc {
-
-class NetVConnection;
-
-/// Why a connect failed (CN-2, CN-7): a positive errno or one of the ENET_* codes below, and the
-/// errno behind it (0 for none).
-struct ConnectError {
-  int code;
-  int error_number;
-};
-
-/// Told once when an outgoing connection is there or has failed; before that nothing of it exists
-/// for the user (CN-7). The failed connection is released before the call.
-class ConnectHandler {
- public:
-  virtual void on_open(NetVConnection& vc) = 0;
-  virtual void on_open_failed(ConnectError error) = 0;
-
- protected:
-  ~ConnectHandler() = default;
-};
-
-/// Follows a connection besides its continuations. On the connection's thread.
-class VcObserver {
- public:
-  /// Once, when the connection is closed: by do_io_close, of its user or of somebody else
-  /// (tell_close), or by itself, when nobody was armed to hear of its end (SIG-2) or its handler
-  /// shut down.
-  virtual void on_vc_closed(NetVConnection& vc, bool by_itself) = 0;
-  /// The read VIO was disabled, without an event, since its buffer is full (RD-14).
-  virtual void on_buffer_full(NetVConnection&) {}
-  /// Whether this group's user, as the layer above names it, is behind the observer.
-  virtual bool belongs_to(const void*) const { return false; }
-
- protected:
-  ~VcObserver() = default;
-};
 
 enum class VcContext : uint8_t { kUnset, kInbound, kOutbound };
 
@@ -193,6 +158,11 @@ class NetVConnection final : public VConnection, public NetEvent {
   Nanos get_active_timeout() const { return get_timeout(TimeoutKind::kActive); }
   Nanos get_timeout(TimeoutKind kind) const;
   uint32_t timeout_tag(TimeoutKind kind) const;
+  /// The queues of net/connection_queues.h, whose answers these are; false also when it is closed,
+  /// maybe as a victim of its own arrival.
+  bool add_to_keep_alive_queue();
+  bool add_to_active_queue();
+  void remove_from_queues();
   /// last_activity() is exact from now on, and not that of the turn's beginning.
   void time_exactly() { exact_time_ = true; }
 
@@ -209,6 +179,9 @@ class NetVConnection final : public VConnection, public NetEvent {
   void net_io(Direction& d) override;
   void shut_down() override;
   bool settle() override;
+  bool overdue(Nanos now) const override;
+  Nanos idle_since() const override { return last_activity_; }
+  Evicted evict() override;
 
   // --- what is known about it
   VersionedId id() const { return id_; }
@@ -325,6 +298,8 @@ class NetVConnection final : public VConnection, public NetEvent {
   Continuation* addressee(Side s);
   bool can_tell_timeout();
   void tell_timeout(TimeoutKind kind);
+  template <class F>
+  bool in_queue_walk(F f);  // queueing.cc
 
   // net_write.cc
   ssize_t write_to_kernel(const iovec* iov, int count, unsigned* needs);

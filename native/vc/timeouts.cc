@@ -108,7 +108,8 @@ void NetVConnection::tell_timeout(TimeoutKind kind) {
   Continuation* writer = addressee(Side::kWrite);
   if (reader) {
     if (!signal(event, read_vio)) return;
-    if (closed_now() || timeouts_->of(kind).due != 0 || addressee(Side::kWrite) != writer) return;
+    const bool again = timeouts_ && timeouts_->of(kind).due != 0;
+    if (closed_now() || again || addressee(Side::kWrite) != writer) return;
   }
   if (writer && writer != reader) signal(event, write_vio);
 }

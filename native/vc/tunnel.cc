@@ -121,7 +121,9 @@ int Tunnel::handle_event(Event event, VIO* vio) {
   Ref<Tunnel> guard(this);  // end() drops self_
   if (ended_) return 0;
   const int at = leg_of(vio->vc_server);
-  if (vio->op == Op::kRead) {
+  if (event == Event::kInactivityTimeout) {  // evicted from a queue
+    end({TunnelEnd::kInactivity, ETIMEDOUT, at});
+  } else if (vio->op == Op::kRead) {
     on_read(event, at);
   } else {
     on_write(event, 1 - at, *vio);

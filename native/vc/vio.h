@@ -35,6 +35,8 @@ class Continuation {
   /// continuation then, and resume_later() is told which direction waits; nothing is lost.
   virtual bool can_take_event() const { return true; }
   virtual void resume_later(VConnection&, Side) {}
+  /// What its user makes of an event is not known when handle_event returns.
+  virtual bool answers_later() const { return false; }
 };
 
 enum class Op : uint8_t { kNone, kRead, kWrite };

@@ -1,6 +1,4 @@
 // What the errors of accept(2) do (AC-6), through the fault seam.
-#include <sys/resource.h>
-
 #include <doctest/doctest.h>
 
 #include "support/accept_log.h"
@@ -117,31 +115,6 @@ TEST_CASE("AC-6: a listening socket that was shut down stops its acceptor") {
   ::shutdown(s.socket->fd(), SHUT_RDWR);
   REQUIRE(loop.until([&] { return s.log.stopped == 1; }));
   CHECK_EQ(s.log.errors, std::vector{EINVAL});
-}
-
-TEST_CASE("INV-22: truly out of descriptors, the listener recovers") {
-  LeakCheck leaks;
-  Loop loop;
-  Server s(loop);
-  loop.settle();
-  RawPeer client = dial(s.address());
-  std::vector<UniqueFd> hoard;
-  rlimit old{}, low{};
-  ::getrlimit(RLIMIT_NOFILE, &old);
-  low = {static_cast<rlim_t>(open_descriptors() + 20), old.rlim_max};
-  ::setrlimit(RLIMIT_NOFILE, &low);
-  for (;;) {
-    UniqueFd fd(::dup(client.fd()));
-    if (!fd.valid()) break;
-    hoard.push_back(std::move(fd));
-  }
-  loop.settle();
-  CHECK_EQ(s.log.count(), 0);
-  CHECK_EQ(loop.h.counters.accept_errors.get(), 1);
-  hoard.clear();
-  ::setrlimit(RLIMIT_NOFILE, &old);
-  REQUIRE(loop.until([&] { return s.log.count() == 1; }));
-  Acceptor::cancel(s.acceptor);
 }
 
 }  // namespace netvc::test

@@ -40,12 +40,14 @@ class LeakCheck {
     CHECK_MESSAGE(descriptors() == 0, "descriptors leaked: ", descriptors());
     CHECK_MESSAGE(connections() == 0, "connections leaked: ", connections());
     CHECK_MESSAGE(requests() == 0, "messages leaked: ", requests());
+    CHECK_MESSAGE(sockets() == 0, "TH-1: sockets counted that are not there: ", sockets());
   }
 
   /// Taken since the start.
   int descriptors() const { return open_descriptors() - descriptors_; }
   int64_t connections() const { return NetVConnection::pool().live() - connections_; }
   int64_t requests() const { return WriteRequest::live() - requests_; }
+  int64_t sockets() const { return Throttle::process().open() - sockets_; }
   const BlockCount& blocks() const { return blocks_; }
 
  private:
@@ -53,6 +55,7 @@ class LeakCheck {
   int descriptors_ = open_descriptors();
   int64_t connections_ = NetVConnection::pool().live();
   int64_t requests_ = WriteRequest::live();
+  int64_t sockets_ = Throttle::process().open();
 };
 
 }  // namespace netvc::test

@@ -1,0 +1,46 @@
+// vc/observers.h - public to the next layers.
+//
+// Who follows a NetVConnection besides its continuations: the maker of an outgoing one, and one
+// observer for its whole life. Owner: whoever made them; they outlive what they follow, or take
+// themselves away. Threads: the connection's.
+#pragma once
+
+namespace netvc {
+
+class NetVConnection;
+
+/// Why a connect failed (CN-2, CN-7): a positive errno or one of the ENET_* codes below, and the
+/// errno behind it (0 for none).
+struct ConnectError {
+  int code;
+  int error_number;
+};
+
+/// Told once when an outgoing connection is there or has failed; before that nothing of it exists
+/// for the user (CN-7). The failed connection is released before the call.
+class ConnectHandler {
+ public:
+  virtual void on_open(NetVConnection& vc) = 0;
+  virtual void on_open_failed(ConnectError error) = 0;
+
+ protected:
+  ~ConnectHandler() = default;
+};
+
+/// Follows a connection besides its continuations. On the connection's thread.
+class VcObserver {
+ public:
+  /// Once, when the connection is closed: by do_io_close, of its user or of somebody else
+  /// (tell_close), or by itself, when nobody was armed to hear of its end (SIG-2) or its handler
+  /// shut down.
+  virtual void on_vc_closed(NetVConnection& vc, bool by_itself) = 0;
+  /// The read VIO was disabled, without an event, since its buffer is full (RD-14).
+  virtual void on_buffer_full(NetVConnection&) {}
+  /// Whether this group's user, as the layer above names it, is behind the observer.
+  virtual bool belongs_to(const void*) const { return false; }
+
+ protected:
+  ~VcObserver() = default;
+};
+
+}  // namespace netvc
