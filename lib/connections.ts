@@ -1,4 +1,4 @@
-import { wrongType } from './errors.js'
+import { Code, messageError, wrongType } from './errors.js'
 import { findTarget } from './events.js'
 import { VCHandle } from './handle.js'
 import { native } from './native.js'
@@ -22,9 +22,28 @@ export interface ConnectionInfo {
   unsent: number
   /** The net thread that has it; 0 for the inline engine. */
   thread: number
+  /** See VConnection.addToKeepAliveQueue(). */
+  queue: 'keep-alive' | 'active' | undefined
 }
 
-const fields = 11 // native/binding/connection_table.cc
+/** One row of Reactor.recentlyClosed(). */
+export interface ClosedConnectionInfo {
+  id: bigint
+  remoteAddress: string
+  direction: 'in' | 'out'
+  /** `closed`: by its user. Otherwise the code of what it failed with, e.g. `ECONNRESET`. */
+  reason: string
+  /** How long it lived, and how long ago it ended. */
+  openMs: number
+  agoMs: number
+  bytesIn: number
+  bytesOut: number
+  thread: number
+}
+
+const queues = [undefined, 'keep-alive', 'active'] as const
+const queueField = 11
+const fields = 12 // native/binding/connection_table.cc
 const outbound = 2
 
 class Row implements ConnectionInfo {
@@ -37,10 +56,12 @@ class Row implements ConnectionInfo {
   readonly bytesOut: number
   readonly unsent: number
   readonly thread: number
+  readonly queue: ConnectionInfo['queue']
   readonly #handle: VCHandle
 
   constructor(row: Float64Array) {
-    const [slot, version, context, age, idle, read, written, unsent, shut, thread, state] = row
+    const [slot, version, context, age, idle, read, written, unsent, shut, thread, state, queue] =
+      row
     this.#handle = new VCHandle(slot | 0, version | 0)
     this.id = this.#handle.id
     this.direction = context === outbound ? 'out' : 'in'
@@ -52,6 +73,7 @@ class Row implements ConnectionInfo {
     this.bytesOut = written!
     this.unsent = unsent!
     this.thread = thread!
+    this.queue = queues[queue!]
   }
 
   get remoteAddress(): string | undefined {
@@ -72,12 +94,33 @@ export function connectionTable(reactor: number): ConnectionInfo[] {
   return rows
 }
 
+/** @internal */
+export function closedTable(reactor: number): ClosedConnectionInfo[] {
+  return native
+    .recentlyClosed(reactor)
+    .map(([slot, version, url, outbound, code, openMs, agoMs, bytesIn, bytesOut, thread]) => ({
+      id: new VCHandle(slot, version).id,
+      remoteAddress: url,
+      direction: outbound ? ('out' as const) : ('in' as const),
+      reason: code === Code.CLOSED ? 'closed' : messageError(code, 'connection', '').code,
+      openMs,
+      agoMs,
+      bytesIn,
+      bytesOut,
+      thread,
+    }))
+    .sort((a, b) => b.agoMs - a.agoMs)
+}
+
 /** @internal Those that this thread has and that no tunnel has. */
-export function* ownConnections(reactor: number): Generator<VConnection> {
+export function* ownConnections(
+  reactor: number,
+): Generator<[vc: VConnection, queue: ConnectionInfo['queue']]> {
   const numbers = native.connections(reactor)
   for (let at = 0; at < numbers.length; at += fields) {
     const target = findTarget(numbers[at] | 0, numbers[at + 1] | 0)
-    if (target instanceof VConnection && !target.closed && !target.tunnel) yield target
+    if (target instanceof VConnection && !target.closed && !target.tunnel)
+      yield [target, queues[numbers[at + queueField]]]
   }
 }
 

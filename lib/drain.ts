@@ -9,10 +9,13 @@ export interface DrainOptions {
   deadline?: number
   /**
    * Asked for every connection that no tunnel has, at once and then again from time to time:
-   * whether it can be closed now, since nothing is under way on it. Only your protocol knows that;
-   * by default none is, and they end by themselves or at the deadline.
+   * whether it can be closed now, since nothing is under way on it. Only your protocol knows that.
+   * Those in the keep-alive queue are idle without being asked; all others end by themselves or at
+   * the deadline.
    */
   idle?: (vc: VConnection) => boolean
+  /** Called when the waiting is over, before what is left is closed. */
+  beforeClose?: (result: DrainResult) => void
 }
 
 export interface DrainResult {
@@ -28,22 +31,26 @@ export async function drain(
   listeners: Iterable<Listener>,
   options: DrainOptions,
 ): Promise<DrainResult> {
-  const { deadline = 30_000, idle } = options
+  const { deadline = 30_000, idle, beforeClose } = options
   if (typeof deadline !== 'number') throw wrongType('options.deadline', 'a number', deadline)
   if (!Number.isInteger(deadline) || deadline < 0 || deadline > maxInt) {
     throw outOfRange('options.deadline', 'whole milliseconds >= 0', deadline)
   }
-  if (idle !== undefined && typeof idle !== 'function') {
-    throw wrongType('options.idle', 'a function', idle)
+  for (const [name, value] of Object.entries({ idle, beforeClose })) {
+    if (value !== undefined && typeof value !== 'function')
+      throw wrongType(`options.${name}`, 'a function', value)
   }
   const limit = Date.now() + deadline
   await Promise.all([...listeners].map((listener) => listener.close()))
   for (;;) {
-    if (idle) {
-      for (const vc of ownConnections(reactor)) if (idle(vc)) vc.closeGracefully()
+    for (const [vc, queue] of ownConnections(reactor)) {
+      if (queue === 'keep-alive' || idle?.(vc)) vc.closeGracefully()
     }
-    const open = connectionTable(reactor).length
-    if (open === 0 || Date.now() >= limit) return { closed: open }
+    const closed = connectionTable(reactor).length
+    if (closed === 0 || Date.now() >= limit) {
+      beforeClose?.({ closed })
+      return { closed }
+    }
     await new Promise((resolve) => setTimeout(resolve, Math.min(lookMs, limit - Date.now())))
   }
 }

@@ -36,6 +36,8 @@ export type ErrorCode =
   | 'EOVERCROWDED'
   | 'EFAILEDSOCKET'
   | 'ENET_CONNECT_TIMEOUT'
+  | 'ENET_THROTTLING'
+  | 'ERR_VC_MIGRATING'
   | 'ABORT_ERR'
 
 /** An operation failed, or an object was used in a state that does not allow it. */
@@ -77,6 +79,7 @@ names.set(errno.EAGAIN, 'EAGAIN')
 
 /** Beyond the system's numbers; native/vc/codes.h. */
 export const Code = {
+  THROTTLING: 20101,
   CONNECT_TIMEOUT: 20102,
   OVERCROWDED: 20110,
   FAILEDSOCKET: 20111,
@@ -106,6 +109,10 @@ export function systemError(n: number, syscall: string, address?: string): Netvc
   if (positive === Code.CONNECT_TIMEOUT) {
     const text = `connect ENET_CONNECT_TIMEOUT${where}: no answer in time; see the timeout option`
     return new NetvcError('ENET_CONNECT_TIMEOUT', text, fields(positive, syscall, address))
+  }
+  if (positive === Code.THROTTLING) {
+    const text = `connect ENET_THROTTLING${where}: too many sockets are open; see Reactor.setThrottle() and ulimit -n`
+    return new NetvcError('ENET_THROTTLING', text, fields(positive, syscall, address))
   }
   const code = errnoName(positive)
   const hint = hints[code]

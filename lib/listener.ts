@@ -2,9 +2,13 @@ import { systemError, type NetvcError } from './errors.js'
 import { native } from './native.js'
 import type { AcceptLimit } from './options.js'
 import type { Reactor } from './reactor.js'
+import { warnOfShortage } from './queues.js'
 import { startTimeouts, type TimeoutOptions } from './timeouts.js'
 import type { VConnection } from './vconnection.js'
 import type { Chooser } from './workers.js'
+
+/** By verdict, native/net/admission.h. */
+const limits = [undefined, 'connections', 'address', 'rate', 'throttled', 'descriptors'] as const
 
 /** Counted while a limit is set: see ListenOptions. */
 export interface ListenerStats {
@@ -128,10 +132,12 @@ export class Listener {
     }
   }
 
-  /** @internal A verdict of native/net/admission.h. */
+  /** @internal */
   limited(verdict: number): void {
-    const limit = ([, 'connections', 'address', 'rate'] as const)[verdict]
-    if (limit && !this.#closing) this.#onLimited?.(limit)
+    const limit = limits[verdict]
+    if (!limit || this.#closing) return
+    warnOfShortage(limit)
+    this.#onLimited?.(limit)
   }
 
   /** @internal */

@@ -34,6 +34,15 @@ export interface Native {
   ): number
   listenerAddress(reactor: number, listener: number): string | undefined
   connections(reactor: number): Float64Array
+  recentlyClosed(reactor: number): NativeClosed[]
+  setQueueLimits(reactor: number, connections: number, active: number): void
+  addToActiveQueue(slot: number, version: number, token: number): void
+  addToKeepAliveQueue(slot: number, version: number): void
+  removeFromQueues(slot: number, version: number): void
+  setThrottle(connections: number): void
+  throttle(): [open: number, limit: number, emergency: number]
+  threadOf(slot: number, version: number): number
+  migrate(reactor: number, slot: number, version: number, thread: number, token: number): void
   listenerCounts(reactor: number, id: number): [number, number, number, number] | undefined
   closeListener(reactor: number, listener: number): void
   freeListener(reactor: number, listener: number): void
@@ -160,6 +169,19 @@ export interface Native {
   setPool(pool: Uint8Array): void
 }
 
+export type NativeClosed = [
+  slot: number,
+  version: number,
+  url: string,
+  outbound: number,
+  code: number,
+  openMs: number,
+  agoMs: number,
+  bytesIn: number,
+  bytesOut: number,
+  thread: number,
+]
+
 /** [url, host, port, family: 0 none, 1 unix, 4, 6] */
 export type NativeAddress = [url: string, host: string, port: number, family: number]
 
@@ -180,6 +202,19 @@ export interface NativeStats {
   events: number
   open: number
   lingering: number
+  /** Connections in the keep-alive and in the active queue now. */
+  keepAlive: number
+  active: number
+  /** Told to go since a queue was too long, or a descriptor was needed. */
+  keepAliveEvicted: number
+  activeEvicted: number
+  /** How long those of the keep-alive queue had idled, summed. */
+  keepAliveIdleNs: number
+  /** Times that accepting waited for Reactor.setThrottle's limit. */
+  acceptsThrottled: number
+  /** Peers that were accepted and closed at once since the process had no descriptor left. */
+  acceptsRescued: number
+  connectsThrottled: number
   threads: number
   connections: number
   messages: number

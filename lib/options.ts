@@ -1,5 +1,6 @@
 import { outOfRange, wrongType, NetvcArgumentError } from './errors.js'
 import type { WriteOptions } from './handle.js'
+import type { QueueLimits } from './queues.js'
 import type { TimeoutOptions } from './timeouts.js'
 import { distributions, type Distribute, type RegisterOptions } from './workers.js'
 
@@ -23,8 +24,11 @@ export interface ConnectionOptions extends TimeoutOptions {
   congestionControl?: string
 }
 
-/** Which limit holds: of `maxConnections`, `maxConnectionsPerAddress`, `acceptRate`. */
-export type AcceptLimit = 'connections' | 'address' | 'rate'
+/**
+ * Which limit holds: of `maxConnections`, `maxConnectionsPerAddress`, `acceptRate`; `throttled`: of
+ * Reactor.setThrottle(); `descriptors`: the process has no descriptor left.
+ */
+export type AcceptLimit = 'connections' | 'address' | 'rate' | 'throttled' | 'descriptors'
 
 export interface ListenOptions extends ConnectionOptions {
   /** Connections that may wait to be accepted. Default: what the kernel allows. */
@@ -61,6 +65,11 @@ export interface ListenOptions extends ConnectionOptions {
   maxConnectionsPerAddress?: number
   /** New connections per second; a tenth of it may come at once. More wait. Default 0, no limit. */
   acceptRate?: number
+  /**
+   * Accept also when Reactor.setThrottle's limit is reached: for a port that operators need.
+   * Default false.
+   */
+  backdoor?: boolean
   /** Told when a limit holds, at most once a second each. See Listener.stats(). */
   onLimited?: (limit: AcceptLimit) => void
   /** An open, bound or listening stream socket to use; the address only names it then. */
@@ -69,7 +78,7 @@ export interface ListenOptions extends ConnectionOptions {
   signal?: AbortSignal
 }
 
-export interface ReactorOptions {
+export interface ReactorOptions extends QueueLimits {
   /**
    * 0: the inline engine, sockets are driven by this JavaScript thread; right for protocols that
    * JavaScript handles itself. n: so many net threads drive them; right for tunnels and for
@@ -155,6 +164,7 @@ const listen: Record<keyof ListenOptions, Check> = {
   maxConnections: integer(0, maxInt),
   maxConnectionsPerAddress: integer(0, maxInt),
   acceptRate: integer(0, 1_000_000),
+  backdoor: boolean,
   onLimited: (value, name) => {
     if (typeof value !== 'function') throw wrongType(name, 'a function', value)
   },
@@ -189,7 +199,13 @@ const register: Record<keyof RegisterOptions, Check> = {
   },
 }
 
+const queues: Record<keyof QueueLimits, Check> = {
+  maxQueued: integer(0, maxInt),
+  maxActive: integer(0, maxInt),
+}
+
 const reactor: Record<string, Check> = {
+  ...queues,
   threads: integer(0, 256),
   maxConnections: integer(0, maxInt),
   inactivityTimeout: integer(0, maxInt),
@@ -207,7 +223,7 @@ const tunnel: Record<string, Check> = {
   stallTimeout: integer(0, maxInt),
 }
 
-const tables = { listen, connect, write, register, reactor, buffer, tunnel } satisfies Record<
+const tables = { listen, connect, write, register, reactor, queues, buffer, tunnel } satisfies Record<
   string,
   Record<string, Check>
 >

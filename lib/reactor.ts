@@ -1,13 +1,20 @@
 import { threadId } from 'node:worker_threads'
 import { parseAddress, resolveAddress } from './address.js'
-import { connectionTable, lookUp, type ConnectionInfo } from './connections.js'
+import {
+  closedTable,
+  connectionTable,
+  lookUp,
+  type ClosedConnectionInfo,
+  type ConnectionInfo,
+} from './connections.js'
 import { Connects } from './connects.js'
 import { drain, type DrainOptions, type DrainResult } from './drain.js'
 import { abortError, closedError, outOfRange, systemError, wrongType } from './errors.js'
 import { closePort, openPort, Record } from './events.js'
 import type { VCHandle } from './handle.js'
 import { held } from './hold.js'
-import { Listener } from './listener.js'
+import type { Listener } from './listener.js'
+import { Listeners } from './listeners.js'
 import { native, type NativeStats } from './native.js'
 import {
   checkOptions,
@@ -16,11 +23,18 @@ import {
   type ListenOptions,
   type ReactorOptions,
 } from './options.js'
+import {
+  checkQueueLimits,
+  Queues,
+  setThrottle,
+  throttleState,
+  type QueueLimits,
+  type ThrottleState,
+} from './queues.js'
 import { tunnelLimits, tunnelSizes, type Tunnel, type TunnelOptions } from './tunnel.js'
 import { given, startTimeouts, type TimeoutOptions } from './timeouts.js'
 import { VConnection } from './vconnection.js'
 import {
-  distributions,
   mySeat,
   notShared,
   Seat,
@@ -62,12 +76,12 @@ export class Reactor {
   readonly threads: number
   readonly #ports: number[]
   readonly #timeouts: TimeoutOptions
-  readonly #maxConnections: number
-  readonly #listeners = new Map<number, Listener>()
+  readonly #listeners: Listeners
+  readonly #queues: Queues
   readonly #connects: Connects
   readonly #tunnels = new Map<number, Tunnel>()
   #connections = 0
-  #nextId = 1
+  #lastId = 1
   #closing: Promise<void> | undefined
   #unsent: NodeJS.Timeout | undefined
   #wantsRef = true
@@ -78,12 +92,17 @@ export class Reactor {
     const wanted = options?.threads ?? 0
     const threads = wanted === 0 && !canInline ? 1 : wanted
     this.#timeouts = given(options ?? {})
-    this.#maxConnections = options?.maxConnections ?? 0
     this.handle = attaching ? native.attachShared(threads, threadId) : native.createReactor(threads)
     if (this.handle < 0) throw systemError(this.handle, 'reactor')
-    this.#connects = new Connects(this.handle, () => {
+    const changed = () => {
       this.#updateRef()
+    }
+    this.#connects = new Connects(this.handle, changed)
+    this.#listeners = new Listeners(this, changed, {
+      ...this.#timeouts,
+      maxConnections: options?.maxConnections ?? 0,
     })
+    this.#queues = new Queues(this.handle, options ?? {})
     this.#ports = native.ports(this.handle)
     this.seat = attaching ? new Seat(this.handle) : undefined
     this.threads = attaching ? this.#ports.length : threads
@@ -116,35 +135,36 @@ export class Reactor {
    * their way then still come. Shared reactor only.
    */
   register(handler: (vc: VConnection) => void, options?: RegisterOptions): void {
-    this.#assertOpen('register')
-    this.#seat('register').register(handler, options)
+    this.assertOpen('register')
+    this.sharedSeat('register').register(handler, options)
     this.#updateRef()
   }
   unregister(): void {
-    if (!this.#closing) this.#seat('unregister').unregister()
+    if (!this.#closing) this.sharedSeat('unregister').unregister()
     this.#updateRef()
   }
 
   /** The threads that use the shared reactor. */
   workers(): WorkerInfo[] {
-    return this.#seat('workers').workers()
+    return this.sharedSeat('workers').workers()
   }
 
   /** Ids of connections whose thread has gone, and that nobody was given: see VCHandle.assign. */
   parked(): bigint[] {
-    this.#seat('parked')
+    this.sharedSeat('parked')
     return native.parked(this.handle)
   }
 
   /** listener hears of every connection that is parked from now on. The answer forgets it. */
   onParked(listener: (id: bigint) => void): () => void {
     if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener)
-    const { parkedListeners } = this.#seat('onParked')
+    const { parkedListeners } = this.sharedSeat('onParked')
     parkedListeners.add(listener)
     return () => void parkedListeners.delete(listener)
   }
 
-  #seat(what: string): Seat {
+  /** @internal */
+  sharedSeat(what: string): Seat {
     if (!this.seat) throw notShared(what)
     return this.seat
   }
@@ -153,64 +173,26 @@ export class Reactor {
    * Listens on one address or several; handler is called for each connection. Resolves when all
    * are open; if one fails, none is, and the promise rejects (EADDRINUSE, EACCES, ...).
    */
-  async listen(
+  listen(
     address: string | readonly string[],
     handler: (vc: VConnection) => void,
     options: ListenOptions = {},
   ): Promise<Listener> {
-    const list = typeof address === 'string' ? [address] : address
-    if (!Array.isArray(list) || list.length === 0) {
-      throw wrongType('address', 'an address or a non-empty array of addresses', address)
-    }
-    const parsed = (list as string[]).map(parseAddress)
-    if (typeof handler !== 'function') throw wrongType('handler', 'a function', handler)
-    checkOptions('listen', options)
-    this.#assertOpen('listen')
-    const { signal, distribute } = options
-    if (signal?.aborted) throw abortError(signal.reason)
-    if (distribute !== undefined) this.#seat('listen with distribute')
-    const chooser = typeof distribute === 'function' ? distribute : undefined
-    const distribution = typeof distribute === 'string' ? distributions[distribute] : 0
-    // What was checked is what is used, whatever its owner does meanwhile.
-    const used = { ...options, distribution, reactorConnections: this.#maxConnections }
-    const resolved = await Promise.all(parsed.map((p) => resolveAddress(p, 'listen')))
-    if (signal?.aborted) throw abortError(signal.reason)
-    this.#assertOpen('listen')
-
-    const listener = new Listener(
-      this,
-      handler,
-      chooser,
-      { ...this.#timeouts, ...given(used) },
-      used.onLimited,
-    )
-    for (const [i, { kind, host, port }] of resolved.entries()) {
-      const id = this.#nextId++
-      const r = native.listen(this.handle, id, kind, host, port, used)
-      if (r < 0) {
-        this.#updateRef()
-        await listener.close()
-        throw systemError(r, 'listen', list[i] as string)
-      }
-      this.#listeners.set(id, listener)
-      listener.add(id)
-    }
-    this.#updateRef()
-    return listener
+    return this.#listeners.open(address, handler, options)
   }
 
   /** Connects; resolves when the peer has answered. Rejects with the system's code, e.g. ECONNREFUSED. */
   async connect(address: string, options: ConnectOptions = {}): Promise<VConnection> {
     const parsed = parseAddress(address)
     checkOptions('connect', options)
-    this.#assertOpen('connect')
+    this.assertOpen('connect')
     const { signal } = options
     if (signal?.aborted) throw abortError(signal.reason)
     options = { ...options }
     const resolved = await resolveAddress(parsed, 'connect')
-    this.#assertOpen('connect')
+    this.assertOpen('connect')
     const timeouts = { ...this.#timeouts, ...given(options) }
-    const id = this.#nextId++
+    const id = this.nextId()
     return this.#connects.start(id, resolved, address, options, timeouts, signal)
   }
 
@@ -226,7 +208,7 @@ export class Reactor {
     }
     return this.#closing
       ? Promise.reject(closedError('adopt'))
-      : this.#connects.start(this.#nextId++, nowhere, `fd ${String(fd)}`, { fd }, this.#timeouts)
+      : this.#connects.start(this.nextId(), nowhere, `fd ${String(fd)}`, { fd }, this.#timeouts)
   }
 
   /** Counters of this reactor, summed over its threads, and of the process's blocks. */
@@ -238,6 +220,30 @@ export class Reactor {
   connections(): ConnectionInfo[] {
     return this.#closing ? [] : connectionTable(this.handle)
   }
+  /** The last 64 connections of each net thread that are gone, of all its users; oldest first. */
+  recentlyClosed(): ClosedConnectionInfo[] {
+    return this.#closing ? [] : closedTable(this.handle)
+  }
+
+  /** Changes limits of the queues while it runs: see VConnection.addToKeepAliveQueue(). */
+  setQueueLimits(limits: QueueLimits): void {
+    checkQueueLimits(limits)
+    this.assertOpen('setQueueLimits')
+    this.#queues.set(limits)
+  }
+
+  /**
+   * How many sockets of netvc may be open in this process. Beyond it connect() fails with
+   * ENET_THROTTLING, and accepting waits, a tenth earlier. -1, the default: as many as the
+   * descriptor limit (ulimit -n) allows with 192 to spare; 0: no limit, then a process without
+   * descriptors closes those who connect (TH-2).
+   */
+  static setThrottle(connections: number): void {
+    setThrottle(connections)
+  }
+  static throttle(): ThrottleState {
+    return throttleState()
+  }
 
   /**
    * Ends service without ending work: stops accepting, lets tunnels and connections end by
@@ -245,8 +251,8 @@ export class Reactor {
    * reactor. Resolves then.
    */
   async drain(options: DrainOptions = {}): Promise<DrainResult> {
-    this.#assertOpen('drain')
-    const result = await drain(this.handle, new Set(this.#listeners.values()), options)
+    this.assertOpen('drain')
+    const result = await drain(this.handle, this.#listeners.all(), options)
     await this.close()
     return result
   }
@@ -285,7 +291,7 @@ export class Reactor {
     for (const vc of [...held()]) {
       if (vc instanceof VConnection && vc.reactor === this && !vc.tunnel) vc.doIoClose()
     }
-    await Promise.all([...new Set(this.#listeners.values())].map((listener) => listener.close()))
+    await Promise.all(this.#listeners.all().map((listener) => listener.close()))
     // Messages that were written before are still leaving. Also never from inside a handler: the
     // engine must not go while it is on the stack.
     const limit = Date.now() + closeLimitMs
@@ -325,7 +331,8 @@ export class Reactor {
     return this.#closing !== undefined
   }
 
-  #assertOpen(what: string): void {
+  /** @internal */
+  assertOpen(what: string): void {
     if (this.#closing) throw closedError(what)
   }
 
@@ -360,13 +367,9 @@ export class Reactor {
     more: number,
   ): void => {
     switch (kind) {
-      case Record.ACCEPT: {
-        const listener = this.#listeners.get(id)
-        const vc = this.#newConnection(slot, version)
-        if (listener) listener.accept(vc)
-        else vc.doIoClose()
+      case Record.ACCEPT:
+        this.#listeners.accepted(id, this.#newConnection(slot, version))
         return
-      }
       case Record.ASSIGNED: {
         const vc = this.#newConnection(slot, version, id)
         startTimeouts(vc, this.#timeouts)
@@ -379,18 +382,10 @@ export class Reactor {
         this.seat?.tellParked(slot, version)
         return
       case Record.ACCEPT_ERROR:
-        this.#listeners.get(id)?.failed(errno)
-        return
       case Record.ACCEPT_LIMITED:
-        this.#listeners.get(id)?.limited(errno)
+      case Record.ACCEPT_STOPPED:
+        this.#listeners.told(kind, id, errno)
         return
-      case Record.ACCEPT_STOPPED: {
-        const listener = this.#listeners.get(id)
-        this.#listeners.delete(id)
-        listener?.stopped(id)
-        this.#updateRef()
-        return
-      }
       case Record.OPEN: {
         const vc = this.#newConnection(slot, version)
         const wanted = this.#connects.opened(id, vc)
@@ -409,9 +404,14 @@ export class Reactor {
     }
   }
 
+  /** @internal Of listeners, connects and tunnels. */
+  nextId(): number {
+    return this.#lastId++
+  }
+
   /** @internal */
   startTunnel(t: Tunnel, options: TunnelOptions | undefined): void {
-    const id = this.#nextId++
+    const id = this.nextId()
     const buffers = [t.a.handOver(t), t.b.handOver(t)] as const
     this.#tunnels.set(id, t)
     if (!t.start(id, tunnelSizes(options), buffers, tunnelLimits(options))) {

@@ -48,16 +48,33 @@ export class Timeouts {
     native.setTimeout(vc.slot, vc.version, kind, ms, tag)
   }
 
-  /** Tells those that TO-8 and TO-9 name: a handler of both operations is told once. */
-  tell(event: VCEvent, tag: number, read: VIO | undefined, write: VIO | undefined): void {
-    const kind = event === VCEvent.INACTIVITY_TIMEOUT ? 0 : 1
-    if (tag !== this.#tags[kind]) return
-    const reader = read?.handler
-    const writer = write?.handler
-    if (reader) {
-      reader(event, read)
-      if (write?.handler !== writer || tag !== this.#tags[kind]) return
-    }
-    if (writer && writer !== reader) writer(event, write)
+  /** Whether it was set by the last call. */
+  holds(event: VCEvent, tag: number): boolean {
+    return tag === this.#tags[event === VCEvent.INACTIVITY_TIMEOUT ? 0 : 1]
   }
+}
+
+/** The connection is evicted from a queue (KQ-4); native/binding/js_port.h. */
+const evictedTag = -1
+
+/**
+ * @internal Tells those that TO-8 and TO-9 name: a handler of both operations is told once; none
+ * when the timeout was cancelled meanwhile.
+ */
+export function tellTimeout(
+  event: VCEvent,
+  tag: number,
+  timeouts: Timeouts | undefined,
+  read: VIO | undefined,
+  write: VIO | undefined,
+): void {
+  const holds = () => tag === evictedTag || timeouts?.holds(event, tag) === true
+  if (!holds()) return
+  const reader = read?.handler
+  const writer = write?.handler
+  if (reader) {
+    reader(event, read)
+    if (write?.handler !== writer || !holds()) return
+  }
+  if (writer && writer !== reader) writer(event, write)
 }

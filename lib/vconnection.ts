@@ -1,13 +1,14 @@
 import { collect, smallMessage } from './collect.js'
 import { Code, NetvcError, refusalError, wrongType } from './errors.js'
 import { Record, VCEvent } from './events.js'
-import { VCHandle, type Message, type WriteCallback, type WriteOptions } from './handle.js'
+import { VCControl } from './control.js'
+import type { Message, WriteCallback, WriteOptions } from './handle.js'
 import { hold, holdAgain, letGo, lookLater } from './hold.js'
 import { IOBufferReader, MIOBuffer, toBytes } from './mio-buffer.js'
 import { native } from './native.js'
 import { checkBytes } from './options.js'
 import type { Reactor } from './reactor.js'
-import { Timeouts, type TimeoutKind } from './timeouts.js'
+import { tellTimeout } from './timeouts.js'
 import type { Tunnel } from './tunnel.js'
 import { handlerFunction, VIO, type VIOHandler } from './vio.js'
 import { assign } from './workers.js'
@@ -19,7 +20,7 @@ export type ShutdownHow = 'read' | 'write' | 'both'
  * Server's NetVConnection (docs/vio.md). All handlers run on the JavaScript thread that has the
  * reactor, never on the caller's stack (but see VIO.reenableRe), and none after doIoClose().
  */
-export class VConnection extends VCHandle {
+export class VConnection extends VCControl {
   /** @internal */ readonly reactor: Reactor
   /** @internal */ tunnel: Tunnel | undefined
   #read: VIO | undefined
@@ -30,7 +31,6 @@ export class VConnection extends VCHandle {
   #error: NetvcError | undefined
   #submitted = 0
   #waits = 0
-  #timeouts: Timeouts | undefined
 
   /** @internal Made by Reactor. shut: the sides that its last owner has shut down. */
   constructor(reactor: Reactor, slot: number, version: number, shut: number) {
@@ -233,8 +233,7 @@ export class VConnection extends VCHandle {
     const source = this.#read?.buffer
     const buffer = source && !source.isFreed ? source.handle : -1
     assign(this.reactor.seat, this, threadId, true, buffer)
-    this.#read?.disarm()
-    this.#write?.disarm()
+    this.disarm()
     this.#assigned = true
     letGo(this)
     this.reactor.connectionEnded()
@@ -253,43 +252,13 @@ export class VConnection extends VCHandle {
     native.trapWriteBufferEmpty(this.slot, this.version, on ? 1 : 0)
   }
 
-  /**
-   * A handler is told INACTIVITY_TIMEOUT when no byte has moved for `ms`, in either direction, while
-   * an operation waits for something. Once; the next byte, or another call, starts it anew. Never
-   * early, late by a 32nd of it at most, 1 s at most (and by how busy the thread is). 0 cancels.
-   * Told is the handler of the read operation, then that of the write operation, if it is another
-   * one; nobody when neither exists. Nothing is closed.
-   */
-  setInactivityTimeout(ms: number): void {
-    this.#setTimeout(0, ms, 'setInactivityTimeout')
-  }
-  /** ACTIVE_TIMEOUT comes after `ms`, whatever moves. Otherwise like setInactivityTimeout(). */
-  setActiveTimeout(ms: number): void {
-    this.#setTimeout(1, ms, 'setActiveTimeout')
-  }
-  cancelInactivityTimeout(): void {
-    this.#setTimeout(0, 0, 'cancelInactivityTimeout')
-  }
-  cancelActiveTimeout(): void {
-    this.#setTimeout(1, 0, 'cancelActiveTimeout')
-  }
-  /** Milliseconds, 0 for none. */
-  get inactivityTimeout(): number {
-    return this.#timeouts?.values[0] ?? 0
-  }
-  /** Milliseconds, 0 for none. */
-  get activeTimeout(): number {
-    return this.#timeouts?.values[1] ?? 0
-  }
-
-  #setTimeout(kind: TimeoutKind, ms: number, what: string): void {
-    this.assertUsable(what, 0, ms === 0)
-    if (ms === 0 && (this.#closed || !this.#timeouts)) return
-    this.#timeouts ??= new Timeouts()
-    this.#timeouts.set(this, kind, ms)
-  }
-
   // --- what the other files of lib use -------------------------------------------------------
+
+  /** @internal */
+  protected override disarm(): void {
+    this.#read?.disarm()
+    this.#write?.disarm()
+  }
 
   /** @internal It has another owner: this is a handle, and no more. */
   get assigned(): boolean {
@@ -315,21 +284,19 @@ export class VConnection extends VCHandle {
   handOver(tunnel: Tunnel): number {
     const source = this.#read?.buffer
     const buffer = source && !source.isFreed ? source.handle : -1
-    this.#read?.disarm()
-    this.#write?.disarm()
+    this.disarm()
     this.tunnel = tunnel
-    this.#timeouts = undefined
+    this.timeouts = undefined
     this.becameBusy()
     return buffer
   }
 
   /** @internal */
-  markClosed(error: NetvcError | undefined): void {
+  override markClosed(error: NetvcError | undefined): void {
     if (this.#closed || this.#assigned) return
     this.#closed = true
     if (error) this.#error = error
-    this.#read?.disarm()
-    this.#write?.disarm()
+    this.disarm()
     letGo(this)
     this.reactor.connectionEnded()
   }
@@ -339,7 +306,7 @@ export class VConnection extends VCHandle {
     const vio = side === 0 ? this.#read : this.#write
     if (kind === VCEvent.INACTIVITY_TIMEOUT || kind === VCEvent.ACTIVE_TIMEOUT) {
       if (vio?.generation === generation) vio.moved(count)
-      this.#timeouts?.tell(kind, errno, this.#read, this.#write)
+      tellTimeout(kind, errno, this.timeouts, this.#read, this.#write)
       return
     }
     // Not armed: it has had its end, and something enabled it once more.
@@ -400,7 +367,7 @@ export class VConnection extends VCHandle {
   /**
    * @internal sides: 1 read, 2 write; the cancel forms are tolerated on a closed connection (VC-1).
    */
-  assertUsable(what: string, sides = 0, cancels = false): void {
+  override assertUsable(what: string, sides = 0, cancels = false): void {
     if (this.#closed && cancels) return
     if (this.#assigned) {
       const text = `${what}: the connection was assigned to another thread`
@@ -408,6 +375,10 @@ export class VConnection extends VCHandle {
     }
     if (this.#closed) throw this.#closedError(what)
     if (this.tunnel) throw refusalError(Code.TUNNELED, what)!
+    if (this.migrating) {
+      const text = `${what}: the connection is on its way to another net thread; await migrate()`
+      throw new NetvcError('ERR_VC_MIGRATING', text)
+    }
     if (!cancels && this.#shut & sides) {
       const side = this.#shut & sides & 1 ? 'reading' : 'writing'
       throw new NetvcError('ERR_VC_SHUT', `${what}: the ${side} side was shut down`)

@@ -1,11 +1,10 @@
 import { constants } from 'node:os'
-import { setTimeout as sleep } from 'node:timers/promises'
 
 import { bytes, count } from './format.js'
 import type { ServeOptions } from './options.js'
 import { Problems } from './problems.js'
 import type { Service, StartService } from './service.js'
-import { Status } from './status.js'
+import { Status, type Counters } from './status.js'
 
 const signals = ['SIGINT', 'SIGTERM'] as const
 
@@ -25,10 +24,8 @@ export async function serve(start: StartService, options: ServeOptions): Promise
 
   await signal
   onSecondSignal(status)
-  await drain(service, status, options.grace)
+  const { accepted, bytesIn, bytesOut } = await drain(service, status, options.grace)
   status.stop()
-  const { accepted, bytesIn, bytesOut } = service.counters()
-  await service.reactor.close()
   problems.flush()
   console.log(
     `closed after ${count(accepted, 'connection')}, in ${bytes(bytesIn)}, out ${bytes(bytesOut)}`,
@@ -52,19 +49,21 @@ function onSecondSignal(status: Status): void {
   }
 }
 
-async function drain(service: Service, status: Status, graceMs: number): Promise<void> {
-  const { clients, listener } = service
-  await listener.close()
+/** The counters of the end. */
+async function drain(service: Service, status: Status, graceMs: number): Promise<Counters> {
+  const { clients, reactor } = service
   if (clients.open > 0) {
     const wait = `at most ${String(graceMs / 1000)} s; a second signal ends at once`
     status.print(`draining ${count(clients.open, 'connection')}, ${wait}\n`)
     status.mode = 'draining: '
-    const timeout = new AbortController()
-    await Promise.race([
-      clients.gone(),
-      sleep(graceMs, undefined, { signal: timeout.signal }).catch(() => {}),
-    ])
-    timeout.abort()
-    if (clients.open > 0) status.print(`ending ${count(clients.open, 'connection')}\n`)
   }
+  let counters = service.counters()
+  await reactor.drain({
+    deadline: graceMs,
+    beforeClose: () => {
+      if (clients.open > 0) status.print(`ending ${count(clients.open, 'connection')}\n`)
+      counters = service.counters()
+    },
+  })
+  return counters
 }

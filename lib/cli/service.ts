@@ -12,11 +12,10 @@ export interface Service {
 
 export type StartService = (problems: Problems) => Promise<Service>
 
-/** Counts clients, and says when the last one has gone. */
+/** Counts clients. */
 export class Clients {
   open = 0
   accepted = 0
-  #waiting: (() => void)[] = []
 
   opened(): void {
     this.open++
@@ -24,16 +23,6 @@ export class Clients {
   }
 
   closed(): void {
-    if (--this.open > 0) return
-    for (const resolve of this.#waiting) resolve()
-    this.#waiting = []
-  }
-
-  /** Resolves as soon as no client is there. */
-  gone(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.open === 0) resolve()
-      else this.#waiting.push(resolve)
-    })
+    this.open--
   }
 }

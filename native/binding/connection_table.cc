@@ -11,8 +11,8 @@ namespace netvc {
 
 namespace {
 
-enum Field { kSlot, kVersion, kContext, kAge, kIdle, kIn, kOut, kUnsent, kShut, kThread, kState };
-constexpr size_t kFields = kState + 1;
+enum Field { kSlot, kVersion, kContext, kAge, kIdle, kIn, kOut, kUnsent, kShut, kThread, kState, kQueue };
+constexpr size_t kFields = kQueue + 1;
 enum State : int { kOpen = 0, kConnecting = 1, kTunneled = 2 };
 
 void add_row(std::vector<double>* rows, NetVConnection& vc, const VcObserver* port, Nanos now) {
@@ -29,6 +29,7 @@ void add_row(std::vector<double>* rows, NetVConnection& vc, const VcObserver* po
   row[kShut] = vc.shut_sides();
   row[kThread] = vc.handler->index;
   row[kState] = state;
+  row[kQueue] = static_cast<double>(vc.queue);
   rows->insert(rows->end(), row, row + kFields);
 }
 
@@ -62,10 +63,47 @@ napi_value JsConnections(napi_env env, napi_callback_info info) {
   return array;
 }
 
+// recentlyClosed(reactor): [[slot, version, url, outbound, code, openMs, agoMs, in, out, thread]]
+napi_value JsRecentlyClosed(napi_env env, napi_callback_info info) {
+  Args<1> a(env, info);
+  JsReactor* r = a.state().reactor(a.u32(0));
+  std::vector<std::vector<ClosedEntry>> found(r ? r->size() : 0);
+  if (r) {
+    r->on_every_thread([r, &found](size_t i) { found[i] = r->handler(i).closed_log.entries(); });
+  }
+  napi_value list = nullptr;
+  napi_create_array(env, &list);
+  const Nanos now = monotonic_now();
+  uint32_t n = 0;
+  for (size_t i = 0; i < found.size(); ++i) {
+    for (const ClosedEntry& e : found[i]) {
+      const napi_value fields[] = {
+          js_i32(env, static_cast<int32_t>(slot_of(e.id))),
+          js_i32(env, static_cast<int32_t>(version_of(e.id))),
+          js_text(env, e.remote.url()),
+          js_i32(env, e.outbound),
+          js_i32(env, e.code),
+          js_int(env, (e.closed - e.opened) / kMillisecond),
+          js_int(env, (now - e.closed) / kMillisecond),
+          js_int(env, e.bytes_in),
+          js_int(env, e.bytes_out),
+          js_i32(env, static_cast<int32_t>(i)),
+      };
+      napi_value row = nullptr;
+      napi_create_array_with_length(env, std::size(fields), &row);
+      for (uint32_t f = 0; f < std::size(fields); ++f)
+        napi_set_element(env, row, f, fields[f]);
+      napi_set_element(env, list, n++, row);
+    }
+  }
+  return list;
+}
+
 }  // namespace
 
 void register_table_functions(napi_env env, napi_value exports, EnvState& state) {
-  const Function table[] = {{"connections", JsConnections}};
+  const Function table[] = {{"connections", JsConnections},
+                            {"recentlyClosed", JsRecentlyClosed}};
   register_functions(env, exports, state, table, std::size(table));
 }
 

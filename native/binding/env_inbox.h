@@ -13,6 +13,7 @@
 #include "base/mpsc_list.h"
 #include "base/ref.h"
 #include "binding/event_ring.h"
+#include "vc/codes.h"
 #include "vc/notice.h"
 
 namespace netvc {
@@ -68,6 +69,21 @@ class JsNotice final : public Notice {
  private:
   ~JsNotice() override = default;
   Ref<EnvInbox> inbox_;
+};
+
+/// A notice on its way with a command: told ENET_CLOSED if the command is dropped.
+class PendingNotice {
+ public:
+  explicit PendingNotice(Notice* n) : notice_(n) {}
+  PendingNotice(PendingNotice&& o) noexcept : notice_(o.take()) {}
+  ~PendingNotice() {
+    if (notice_) notice_->tell(ENET_CLOSED);
+  }
+  Notice* take() { return std::exchange(notice_, nullptr); }
+  void tell(int error) { take()->tell(error); }
+
+ private:
+  Notice* notice_;
 };
 
 }  // namespace netvc

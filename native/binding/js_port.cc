@@ -29,7 +29,8 @@ int JsPort::handle_event(Event event, VIO* vio) {
   if (event == Event::kError || event == Event::kEos) {
     r.error = vc->lerrno;
   } else if (event == Event::kInactivityTimeout) {
-    r.error = static_cast<int32_t>(vc->timeout_tag(TimeoutKind::kInactivity));
+    r.error = vc->evicting > 0 ? kEvictedTag
+                               : static_cast<int32_t>(vc->timeout_tag(TimeoutKind::kInactivity));
   } else if (event == Event::kActiveTimeout) {
     r.error = static_cast<int32_t>(vc->timeout_tag(TimeoutKind::kActive));
   }

@@ -45,6 +45,9 @@ class RecordPort {
   ~RecordPort() = default;
 };
 
+/// In place of the tag of whoever set a timeout: told since it is evicted (KQ-4).
+inline constexpr int32_t kEvictedTag = -1;
+
 class JsPort final : public RecordPort, public Continuation, public VcObserver, public TurnEndHook {
  public:
   /// waker null: inline engine, whoever runs the turn drains the ring itself.
@@ -84,6 +87,7 @@ class JsPort final : public RecordPort, public Continuation, public VcObserver, 
   int handle_event(Event event, VIO* vio) override;
   bool can_take_event() const override { return ring.has_room(); }
   void resume_later(VConnection& vc, Side side) override;
+  bool answers_later() const override { return true; }
   // --- VcObserver
   void on_vc_closed(NetVConnection& vc, bool by_itself) override;
   void on_buffer_full(NetVConnection& vc) override;

@@ -17,10 +17,6 @@ VcPool::Handle find(const Args<N>& a) {
   return NetVConnection::pool().address(make_id(a.u32(0), a.u32(1)));
 }
 
-Notice* notice(EnvState& state, uint32_t token) {
-  return token ? new JsNotice(state.inbox(), token) : nullptr;
-}
-
 // One Uint8Array, or several that are one message. False when one of them is something else.
 bool gather(napi_env env, napi_value value, std::string* joined, const char** data, size_t* n) {
   bool is_array = false;
@@ -62,7 +58,7 @@ napi_value JsSubmit(napi_env env, napi_callback_info info) {
   const uint32_t flags = a.u32(3);
   o.ignore_overcrowded = flags & kIgnoreOvercrowded;
   o.with_auth = flags & kWithAuth;
-  o.told = notice(state, a.u32(4));
+  o.told = state.notice(a.u32(4));
   if (const double ms = a.number(5); ms > 0)
     o.deadline = monotonic_now() + static_cast<Nanos>(ms * 1e6);
   o.pipelined_count = static_cast<uint32_t>(std::min(a.number(6), double{UINT32_MAX}));
@@ -147,7 +143,7 @@ napi_value JsOnFailed(napi_env env, napi_callback_info info) {
   Args<3> a(env, info);
   VcPool::Handle vc = find(a);
   if (!vc) return js_i32(env, kGone);
-  vc->on_failed(notice(a.state(), a.u32(2)));
+  vc->on_failed(a.state().notice(a.u32(2)));
   return js_i32(env, 0);
 }
 
@@ -188,16 +184,7 @@ napi_value JsNotifyDrained(napi_env env, napi_callback_info info) {
   EnvState& state = a.state();
   state.flush_commands();
   const int64_t mark = a.bytes(2);
-  Notice* told = notice(state, a.u32(3));
-  // Told by whatever happens to the command, also if it is dropped.
-  struct Waiting {
-    explicit Waiting(Notice* n) : notice(n) {}
-    Waiting(Waiting&& o) noexcept : notice(std::exchange(o.notice, nullptr)) {}
-    ~Waiting() {
-      if (notice) notice->tell(ENET_CLOSED);
-    }
-    Notice* notice;
-  };
+  Notice* told = state.notice(a.u32(3));
   VcPool::Handle vc = find(a);
   NetHandler* home = vc ? vc->home() : nullptr;
   if (home && home->in_thread()) {
@@ -205,8 +192,8 @@ napi_value JsNotifyDrained(napi_env env, napi_callback_info info) {
     state.touched();
   } else {
     remote::post(make_id(a.u32(0), a.u32(1)),
-                 [mark, w = Waiting(told)](NetVConnection& at_home) mutable {
-                   at_home.when_drained(mark, std::exchange(w.notice, nullptr));
+                 [mark, w = PendingNotice(told)](NetVConnection& at_home) mutable {
+                   at_home.when_drained(mark, w.take());
                  });
   }
   return js_i32(env, 0);

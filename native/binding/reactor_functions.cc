@@ -81,6 +81,7 @@ napi_value JsListen(napi_env env, napi_callback_info info) {
   options.defer_accept_s = static_cast<int>(o.number("deferAcceptSeconds", 0));
   options.fast_open_queue = static_cast<int>(o.number("fastOpenQueue", 0));
   options.accepts_per_wakeup = static_cast<int>(o.number("acceptsPerWakeup", 64));
+  options.backdoor = o.flag("backdoor", false);
   options.connection = connection_options(o);
   const AdmissionLimits limits = {o.number("maxConnections", 0),
                                   o.number("maxConnectionsPerAddress", 0),
@@ -213,6 +214,14 @@ napi_value JsStats(napi_env env, napi_callback_info info) {
   sum("connectFailures", &NetCounters::connect_failures);
   sum("closed", &NetCounters::closed);
   sum("events", &NetCounters::events);
+  sum("keepAlive", &NetCounters::keep_alive);
+  sum("active", &NetCounters::active);
+  sum("keepAliveEvicted", &NetCounters::keep_alive_evicted);
+  sum("keepAliveIdleNs", &NetCounters::keep_alive_idle);
+  sum("activeEvicted", &NetCounters::active_evicted);
+  sum("acceptsThrottled", &NetCounters::accept_throttled);
+  sum("acceptsRescued", &NetCounters::accept_rescued);
+  sum("connectsThrottled", &NetCounters::connect_throttled);
   sum("open", &NetCounters::open);
   sum("lingering", &NetCounters::lingering);
   set(env, o, "threads", r && !r->is_inline() ? static_cast<int64_t>(r->size()) : 0);

@@ -76,6 +76,7 @@ int NetHandler::open() {
   bind_to_this_thread();
   now_ = monotonic_now();
   queues.set_limits({});
+  closed_log.clear();
   return error;
 }
 

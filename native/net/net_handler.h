@@ -23,6 +23,7 @@
 #include "base/counter.h"
 #include "base/intrusive_list.h"
 #include "base/mpsc_list.h"
+#include "net/closed_log.h"
 #include "net/connection_queues.h"
 #include "net/net_event.h"
 #include "net/timer_queue.h"
@@ -204,6 +205,7 @@ class NetHandler {
   TimerQueue timers;
   NetCounters counters;
   ConnectionQueues queues{*this};
+  ClosedLog closed_log;
 
  private:
   using ReadyList = IntrusiveList<Direction, &Direction::ready_link>;

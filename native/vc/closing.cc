@@ -159,6 +159,8 @@ void NetVConnection::finish_close() {
     cancel_connect();
     handler->detach(*this, con_.fd());
     handler->counters.closed.add();
+    handler->closed_log.add({id_, con_.remote, submit_time_, monotonic_now(), bytes_in_, bytes_out_,
+                             failure(), context_ == VcContext::kOutbound});
   }
   con_.close();
   pool().fail(id_);  // may be the end of *this

@@ -1,0 +1,97 @@
+import { parseAddress, resolveAddress } from './address.js'
+import { abortError, systemError, wrongType } from './errors.js'
+import { Record } from './events.js'
+import { Listener } from './listener.js'
+import { native } from './native.js'
+import { checkOptions, type ListenOptions } from './options.js'
+import type { Reactor } from './reactor.js'
+import { given, type TimeoutOptions } from './timeouts.js'
+import type { VConnection } from './vconnection.js'
+import { distributions } from './workers.js'
+
+/** What the listeners of a reactor have in common. */
+interface Common extends TimeoutOptions {
+  maxConnections: number
+}
+
+/** The listeners of one reactor, by the addresses that they listen on. */
+export class Listeners {
+  readonly #open = new Map<number, Listener>()
+
+  /** changed: size is another. */
+  constructor(
+    private readonly reactor: Reactor,
+    private readonly changed: () => void,
+    private readonly common: Common,
+  ) {}
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  all(): Listener[] {
+    return [...new Set(this.#open.values())]
+  }
+
+  /** Reactor.listen() */
+  async open(
+    address: string | readonly string[],
+    handler: (vc: VConnection) => void,
+    options: ListenOptions,
+  ): Promise<Listener> {
+    const list = typeof address === 'string' ? [address] : address
+    if (!Array.isArray(list) || list.length === 0) {
+      throw wrongType('address', 'an address or a non-empty array of addresses', address)
+    }
+    const parsed = (list as string[]).map(parseAddress)
+    if (typeof handler !== 'function') throw wrongType('handler', 'a function', handler)
+    checkOptions('listen', options)
+    this.reactor.assertOpen('listen')
+    const { signal, distribute } = options
+    if (signal?.aborted) throw abortError(signal.reason)
+    if (distribute !== undefined) this.reactor.sharedSeat('listen with distribute')
+    const chooser = typeof distribute === 'function' ? distribute : undefined
+    const distribution = typeof distribute === 'string' ? distributions[distribute] : 0
+    // What was checked is what is used, whatever its owner does meanwhile.
+    const used = { ...options, distribution, reactorConnections: this.common.maxConnections }
+    const resolved = await Promise.all(parsed.map((p) => resolveAddress(p, 'listen')))
+    if (signal?.aborted) throw abortError(signal.reason)
+    this.reactor.assertOpen('listen')
+
+    const timeouts = { ...given(this.common), ...given(used) }
+    const listener = new Listener(this.reactor, handler, chooser, timeouts, used.onLimited)
+    for (const [i, { kind, host, port }] of resolved.entries()) {
+      const id = this.reactor.nextId()
+      const r = native.listen(this.reactor.handle, id, kind, host, port, used)
+      if (r < 0) {
+        this.changed()
+        await listener.close()
+        throw systemError(r, 'listen', list[i] as string)
+      }
+      this.#open.set(id, listener)
+      listener.add(id)
+    }
+    this.changed()
+    return listener
+  }
+
+  accepted(id: number, vc: VConnection): void {
+    const listener = this.#open.get(id)
+    if (listener) listener.accept(vc)
+    else vc.doIoClose()
+  }
+
+  /** A record about a listener itself. */
+  told(kind: number, id: number, errno: number): void {
+    const listener = this.#open.get(id)
+    if (kind === Record.ACCEPT_ERROR) {
+      listener?.failed(errno)
+    } else if (kind === Record.ACCEPT_LIMITED) {
+      listener?.limited(errno)
+    } else {
+      this.#open.delete(id)
+      listener?.stopped(id)
+      this.changed()
+    }
+  }
+}
