@@ -15,6 +15,9 @@ import { assign } from './workers.js'
 
 export type ShutdownHow = 'read' | 'write' | 'both'
 
+const hasBytes = (buffer: MIOBuffer | undefined) =>
+  buffer !== undefined && !buffer.isFreed && buffer.maxReadAvail > 0
+
 /**
  * A connection: TCP or unix stream socket, accepted or connected. Semantics: Apache Traffic
  * Server's NetVConnection (docs/vio.md). All handlers run on the JavaScript thread that has the
@@ -312,6 +315,8 @@ export class VConnection extends VCControl {
     // Not armed: it has had its end, and something enabled it once more.
     if (vio?.generation !== generation || !vio.armed) return
     vio.moved(count)
+    // Told at arming, for bytes of the operation before; its user may have taken them meanwhile.
+    if (kind === VCEvent.READ_READY && count === 0 && !hasBytes(vio.buffer)) return
     if (kind >= VCEvent.READ_COMPLETE && kind <= VCEvent.ERROR) {
       if (kind < VCEvent.EOS && vio.ntodo > 0) {
         // nbytes was raised before this was told: not the end, then (INV-3).

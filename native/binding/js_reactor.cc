@@ -306,6 +306,15 @@ void JsListener::on_accept_limited(Admission::Verdict v) {
     post(kRecordAcceptLimited, static_cast<int>(v));
 }
 
+bool JsListener::make_room() {
+  for (size_t i = 0; i < reactor_.size(); ++i) {
+    NetHandler& h = reactor_.handler(i);
+    if (h.in_thread() || h.counters.evictable.get() <= 0) continue;
+    return h.post([](NetHandler& there) { there.queues.evict_oldest(); });
+  }
+  return false;
+}
+
 void JsListener::on_accept_error(int error) { post(kRecordAcceptError, error); }
 
 void JsListener::on_accept_stopped() {

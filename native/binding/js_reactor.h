@@ -42,6 +42,7 @@ class JsListener final : public AcceptHandler {
   void on_accept(NetVConnection& vc) override;
   void on_accept_error(int error) override;
   void on_accept_limited(Admission::Verdict v) override;
+  bool make_room() override;
   void on_accept_stopped() override;
 
   void cancel();

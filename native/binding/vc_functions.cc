@@ -79,8 +79,12 @@ napi_value JsDoIoRead(napi_env env, napi_callback_info info) {
     return js_i32(env, 0);
   }
   Lease lease = raw ? Lease(raw, raw->writer_lease) : Lease();
-  auto command = [arm, lease = std::move(lease)](NetVConnection& at_home) {
+  auto command = [arm, port, lease = std::move(lease)](NetVConnection& at_home) {
     arm(at_home, lease.buffer());
+    // What the operation before has read, and told too late to be heard, is told again.
+    MIOBuffer* m = lease.buffer().get();
+    if (m && m->max_read_avail() > 0 && !at_home.closed_now())
+      port->handle_event(Event::kReadReady, &at_home.read_vio);
   };
   return js_i32(env, remote::post(id, std::move(command)) ? 0 : kGone);
 }

@@ -239,13 +239,8 @@ bool Acceptor::throttled() {
   return true;
 }
 
-// Asks the connection that has waited longest to go, here or where the next one would have gone.
-bool Acceptor::make_room() {
-  if (handler->queues.evict_oldest()) return true;
-  NetHandler& other = choose_();
-  if (&other == handler || other.counters.evictable.get() <= 0) return false;
-  return other.post([](NetHandler& there) { there.queues.evict_oldest(); });
-}
+// Asks the connection that has waited longest to go.
+bool Acceptor::make_room() { return handler->queues.evict_oldest() || told_->make_room(); }
 
 // Nobody is left in the queue who does not know that he is not served. True: try again.
 bool Acceptor::rescue() {

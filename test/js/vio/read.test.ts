@@ -152,5 +152,23 @@ describe('read operation', () => {
       const second = world.check(server, 9, 1)
       expect(await second.recorder.end()).toBe('READ_COMPLETE')
     })
+
+    test('an operation that replaces another hears of bytes that one has read and not told (AD-1)', async () => {
+      const { world } = box
+      const [client, server] = await world.pair()
+      const [buffer, reader] = world.pipe()
+      const arm = () =>
+        new Promise<string>((resolve) => {
+          const told = (event: VCEvent) => resolve(VCEvent[event])
+          server.doIoRead(told, Infinity, buffer)
+        })
+      void arm()
+      expect(reader.readAvail).toBe(0)
+      client.write('x')
+      // This thread hears nothing meanwhile. The inline engine does not read either.
+      while (threads > 0 && reader.readAvail === 0 && client.writableLength >= 0) server.inspect()
+      expect(await arm()).toBe('READ_READY')
+      expect(reader.read().length).toBe(1)
+    })
   })
 })

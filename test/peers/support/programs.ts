@@ -51,9 +51,13 @@ export class Program {
   #over = false
   #watchers: (() => void)[] = []
 
-  constructor(command: string, args: string[], options: { env?: Record<string, string> } = {}) {
+  constructor(
+    command: string,
+    args: string[],
+    options: { env?: Record<string, string>; cwd?: string } = {},
+  ) {
     const env = { ...process.env, ...options.env }
-    this.child = spawn(command, args, { stdio: 'pipe', env })
+    this.child = spawn(command, args, { stdio: 'pipe', env, cwd: options.cwd })
     this.child.stdin?.on('error', () => {})
     const changed = () => {
       for (const watch of this.#watchers) watch()
