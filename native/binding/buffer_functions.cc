@@ -21,7 +21,7 @@ template <size_t N>
 IOBufferReader* reader_of(const Args<N>& a, size_t at = 0) {
   MIOBuffer* m = a.state().buffer(a.u32(at));
   const int32_t i = a.i32(at + 1);
-  if (!m || i < 0 || i >= MIOBuffer::kMaxReaders) return nullptr;
+  if (!m || i < 0 || i >= m->places()) return nullptr;
   IOBufferReader* r = m->reader_at(i);
   return MIOBuffer::is_active(*r) ? r : nullptr;
 }

@@ -267,13 +267,13 @@ JsTunnel* JsReactor::tunnel(uint32_t id) {
   return it == tunnels_.end() ? nullptr : it->second.get();
 }
 
-ReaderHold::ReaderHold(MIOBuffer* m) : buffer_(m) {
-  for (int i = 0; m && i < MIOBuffer::kMaxReaders; ++i)
+ReaderHold::ReaderHold(MIOBuffer* m) : buffer_(m), places_(m ? m->places() : 0) {
+  for (int i = 0; i < places_; ++i)
     m->reader_at(i)->lease.fetch_add(1, std::memory_order_relaxed);
 }
 
 ReaderHold::~ReaderHold() {
-  for (int i = 0; buffer_ && i < MIOBuffer::kMaxReaders; ++i)
+  for (int i = 0; buffer_ && i < places_; ++i)
     buffer_->reader_at(i)->lease.fetch_sub(1, std::memory_order_release);
 }
 

@@ -33,6 +33,7 @@ class ReaderHold {
 
  private:
   Ref<MIOBuffer> buffer_;
+  int places_;
 };
 
 /// One address that JavaScript listens on: its socket and the acceptors that share it.

@@ -23,12 +23,12 @@ MIOBuffer::~MIOBuffer() {
 // --- readers ------------------------------------------------------------------------------------
 
 IOBufferReader* MIOBuffer::free_reader() {
-  for (int i = 0; i < kMaxReaders; ++i) {
-    if (!readers_[i].is_free()) continue;
-    places_ = std::max(places_, i + 1);
-    return &readers_[i];
+  for (int i = 0; i < places_; ++i) {
+    if (reader_at(i)->is_free()) return reader_at(i);
   }
-  return nullptr;
+  if (places_ == kMaxReaders) return nullptr;
+  if (places_ == 1) more_.reset(new IOBufferReader[kMaxReaders - 1]);
+  return reader_at(places_++);
 }
 
 IOBufferReader* MIOBuffer::alloc_reader() {
@@ -56,12 +56,15 @@ void MIOBuffer::dealloc_reader(IOBufferReader* r) {
 }
 
 void MIOBuffer::dealloc_all_readers() {
-  for (IOBufferReader& r : readers_)
-    dealloc_reader(&r);
+  for (int i = 0; i < places_; ++i)
+    dealloc_reader(reader_at(i));
 }
 
 int MIOBuffer::reader_count() const {
-  return static_cast<int>(std::count_if(readers_, readers_ + places_, is_active));
+  int n = 0;
+  for (int i = 0; i < places_; ++i)
+    n += is_active(*reader_at(i));
+  return n;
 }
 
 int64_t MIOBuffer::max_read_avail() const {
@@ -69,7 +72,7 @@ int64_t MIOBuffer::max_read_avail() const {
   int64_t most = 0;
   bool any = false;
   for (int i = 0; i < places_; ++i) {
-    const IOBufferReader& r = readers_[i];
+    const IOBufferReader& r = *reader_at(i);
     if (!is_active(r)) continue;
     any = true;
     // acquire: pairs with the release in consume(); blocks before this position may be reused.
@@ -84,7 +87,7 @@ int64_t MIOBuffer::max_read_avail() const {
 IOBufferReader* MIOBuffer::most_advanced_reader() {
   IOBufferReader* best = nullptr;
   for (int i = 0; i < places_; ++i) {
-    IOBufferReader& r = readers_[i];
+    IOBufferReader& r = *reader_at(i);
     if (is_active(r) && (!best || r.unread() < best->unread())) best = &r;
   }
   return best;
@@ -106,7 +109,7 @@ bool MIOBuffer::is_drained(const IOBufferReader& r) const {
 // the end of the chain; only then a reader can be behind, and finds b after its last block.
 void MIOBuffer::start_chain(Ref<IOBufferBlock> b) {
   for (int i = 0; i < places_; ++i) {
-    IOBufferReader& r = readers_[i];
+    IOBufferReader& r = *reader_at(i);
     if (!is_active(r)) continue;
     if (is_drained(r)) {
       r.lead_to(b.get());
@@ -219,14 +222,14 @@ int MIOBuffer::room_iovecs(iovec* iov, int max, int64_t limit, int64_t skip) con
 bool MIOBuffer::release_if_drained() {
   bool any = false;
   for (int i = 0; i < places_; ++i) {
-    if (!is_active(readers_[i])) continue;
-    if (!is_drained(readers_[i])) return false;
+    if (!is_active(*reader_at(i))) continue;
+    if (!is_drained(*reader_at(i))) return false;
     any = true;
   }
   if (!any && writer_ && writer_->read_avail() > 0) return false;
   set_writer(nullptr);
   for (int i = 0; i < places_; ++i) {
-    if (is_active(readers_[i])) readers_[i].lead_to(nullptr);
+    if (is_active(*reader_at(i))) reader_at(i)->lead_to(nullptr);
   }
   return true;
 }

@@ -31,6 +31,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include "buffer/block.h"
@@ -136,8 +137,13 @@ class MIOBuffer : public RefCounted<MIOBuffer> {
   /// [quiet]
   void dealloc_all_readers();
   int reader_count() const;
-  IOBufferReader* reader_at(int i) { return &readers_[i]; }
-  int index_of(const IOBufferReader* r) const { return static_cast<int>(r - readers_); }
+  /// Places where readers are or were: reader_at(i) exists for i < places().
+  int places() const { return places_; }
+  IOBufferReader* reader_at(int i) { return i == 0 ? &first_ : &more_[i - 1]; }
+  const IOBufferReader* reader_at(int i) const { return i == 0 ? &first_ : &more_[i - 1]; }
+  int index_of(const IOBufferReader* r) const {
+    return r == &first_ ? 0 : static_cast<int>(r - more_.get()) + 1;
+  }
   static bool is_active(const IOBufferReader& r) { return r.life() % 4 == 1; }
 
   /// [writer] Copies everything, adding blocks as needed, whatever the water mark. Returns n.
@@ -202,9 +208,10 @@ class MIOBuffer : public RefCounted<MIOBuffer> {
   int size_index_;
   std::atomic<bool> shared_{false};
   IOBufferBlock* writer_ = nullptr;  // counted; the block that is appended to; emptier ones follow
-  int places_ = 0;                   // readers_[places_] and later were never used
+  int places_ = 0;
   std::atomic<uint64_t> produced_{0};
-  IOBufferReader readers_[kMaxReaders];
+  IOBufferReader first_;
+  std::unique_ptr<IOBufferReader[]> more_;  // made with the second reader; most buffers have one
 };
 
 /// What a VIO stores: "writer of mbuf", "reader r of mbuf", or nothing (BUF-12). Clearing it never
