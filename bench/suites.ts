@@ -155,6 +155,31 @@ const churn: Suite = {
   ],
 }
 
+const stormServers = ['netvc inline', 'netvc threads:1', 'node:net', 'C++ epoll']
+
+const storm: Suite = {
+  id: 'storm',
+  title: '100 busy connections, alone and while others connect (AC-7)',
+  proxy: false,
+  servers: echo.servers,
+  configurations: [
+    {
+      id: 'quiet',
+      title: '100 connections, 1 message of 64 B outstanding on each',
+      load: ['echo', '--connections', '100', '--size', '64'],
+      servers: stormServers,
+      reference: 'node:net',
+    },
+    {
+      id: 'storm',
+      title: 'the same, while 200 connects are under way at any time: compare p99',
+      load: ['echo', '--connections', '100', '--size', '64', '--storm', '200'],
+      servers: stormServers,
+      reference: 'node:net',
+    },
+  ],
+}
+
 const idle: Suite = {
   id: 'idle',
   title: 'Idle connections',
@@ -172,7 +197,7 @@ const idle: Suite = {
   ],
 }
 
-export const suites: Suite[] = [echo, tunnel, churn, idle]
+export const suites: Suite[] = [echo, tunnel, churn, storm, idle]
 
 function target(
   suite: string,
@@ -192,6 +217,8 @@ export const targets: Target[] = [
   target('echo', '64x16KiB', 'netvc inline', 'C++ epoll', 1.15),
   target('echo', '64x16KiB', 'netvc inline, borrowed', 'C++ epoll', 1.15),
   { ...target('echo', '64x64B', 'netvc threads:1', 'node:net', 0.1), jsThread: true },
+  target('churn', '64-in-flight', 'netvc inline', 'node:net', 0.75),
+  target('churn', '64-in-flight', 'netvc inline', 'C++ epoll', 1.15),
   target('tunnel', '64x64B', 'netvc tunnel', 'node pipe', 0.65),
   target('tunnel', '64x16KiB', 'netvc tunnel', 'node pipe', 0.65),
   target('tunnel', '64x64B', 'netvc tunnel', 'C++ epoll proxy', 1.15),

@@ -41,7 +41,7 @@ export interface ListenOptions extends ConnectionOptions {
   deferAcceptSeconds?: number
   /** Queue length for TCP_FASTOPEN. Default 0, off. */
   fastOpenQueue?: number
-  /** Connections accepted before others get their turn, 1..4096. Default 64. */
+  /** Connections accepted before others get their turn, 1..4096. Default 16. */
   acceptsPerWakeup?: number
   /** Every net thread accepts for itself from the shared socket. Default false: one accepts for all. */
   acceptOnEveryThread?: boolean

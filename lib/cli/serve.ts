@@ -51,7 +51,8 @@ function onSecondSignal(status: Status): void {
 
 /** The counters of the end. */
 async function drain(service: Service, status: Status, graceMs: number): Promise<Counters> {
-  const { clients, reactor } = service
+  const { clients, listener, reactor } = service
+  await listener.close()
   if (clients.open > 0) {
     const wait = `at most ${String(graceMs / 1000)} s; a second signal ends at once`
     status.print(`draining ${count(clients.open, 'connection')}, ${wait}\n`)

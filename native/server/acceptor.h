@@ -37,7 +37,7 @@ struct AcceptOptions {
   int fd = -1;              // a bound socket to use instead of a new one; owned after success
   int defer_accept_s = 0;   // TCP_DEFER_ACCEPT
   int fast_open_queue = 0;  // TCP_FASTOPEN
-  int accepts_per_wakeup = 64;
+  int accepts_per_wakeup = 16;
   bool backdoor = false;     // exempt from net/throttle.h (TH-5)
   Ref<Admission> admission;  // null: nothing is limited
   NetVCOptions connection;

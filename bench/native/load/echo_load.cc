@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "load/loads.h"
+#include "load/storm.h"
 #include "load/stream.h"
 #include "support/clock.h"
 #include "support/fatal.h"
@@ -27,6 +28,7 @@ class EchoLoad {
         batches_(options_.mode == Mode::kPipe),
         recorder_(options_.Windows(context.meter.Exact()), context.meter, options_.server_cpu),
         epoll_(epoll_create1(EPOLL_CLOEXEC)),
+        storm_(options_),
         buffer_(kReceiveBuffer) {}
 
   void Run() {
@@ -70,6 +72,7 @@ class EchoLoad {
       }
       ReadAnswers(connection);
     }
+    storm_.Turn();
     context_.backend.Turn();
   }
 
@@ -133,6 +136,7 @@ class EchoLoad {
         .Field("connections", options_.connections)
         .Field("outstanding", options_.outstanding)
         .Field("size", options_.size)
+        .Field("stormConnects", storm_.connected())
         .Field("bytesVerified", bytes);
     recorder_.Report(context_.json, 1.0);
   }
@@ -142,6 +146,7 @@ class EchoLoad {
   const bool batches_;
   WindowRecorder recorder_;
   const int epoll_;
+  Storm storm_;
   std::vector<uint8_t> buffer_;
   std::vector<Connection> connections_;
 };

@@ -17,7 +17,7 @@ namespace {
 constexpr char kUsage[] =
     "usage: netvc_loadgen echo|pipe|bulk|churn|idle --target tcp://127.0.0.1:PORT\n"
     "  load:     --connections N  --outstanding N  --size BYTES  --seconds S  --warmup S\n"
-    "            --direction one|both (bulk)  --close fin|rst (churn)  --hold S (idle)\n"
+    "            --direction one|both (bulk)  --close fin|rst (churn)  --hold S (idle)  --storm N (echo)\n"
     "  server:   --pid PID (its CPU and memory are measured)  --server-cpu N  --cpu N (ours)\n"
     "  windows:  --window-ms MS  --gap-ms MS  --stall-ms MS\n"
     "  backend:  --backend echo|sink  --backend-port N  --backend-cpu N";
@@ -124,6 +124,7 @@ Options ParseOptions(int argc, char** argv) {
       {"--gap-ms", number(options.gap_ms)},
       {"--stall-ms", number(options.stall_ms)},
       {"--direction", [&](Text text) { options.one_way = text == "one"; }},
+      {"--storm", number(options.storm)},
       {"--close", [&](Text text) { options.reset = text == "rst"; }},
       {"--pid", number(options.server_pid)},
       {"--server-cpu", number(options.server_cpu)},

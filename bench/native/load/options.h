@@ -29,6 +29,7 @@ struct Options {
   double stall_ms = 0.0;
   bool one_way = false;  // bulk: towards a sink, not back
   bool reset = false;    // churn: close with RST instead of FIN
+  uint32_t storm = 0;    // echo: so many connects are under way meanwhile
 
   pid_t server_pid = 0;
   int server_cpu = -1;
