@@ -73,7 +73,7 @@ class Row implements ConnectionInfo {
     this.bytesOut = written!
     this.unsent = unsent!
     this.thread = thread!
-    this.queue = queues[queue!]
+    this.queue = queues[queue]
   }
 
   get remoteAddress(): string | undefined {

@@ -73,7 +73,11 @@ export class Connects {
   failed(id: number, code: number, errno: number): void {
     const pending = this.#take(id)
     pending?.reject(
-      systemError(code >= Code.THROTTLING && code <= Code.CONNECT_TIMEOUT ? code : errno || code, 'connect', pending.address),
+      systemError(
+        code >= Code.THROTTLING && code <= Code.CONNECT_TIMEOUT ? code : errno || code,
+        'connect',
+        pending.address,
+      ),
     )
   }
 

@@ -223,10 +223,16 @@ const tunnel: Record<string, Check> = {
   stallTimeout: integer(0, maxInt),
 }
 
-const tables = { listen, connect, write, register, reactor, queues, buffer, tunnel } satisfies Record<
-  string,
-  Record<string, Check>
->
+const tables = {
+  listen,
+  connect,
+  write,
+  register,
+  reactor,
+  queues,
+  buffer,
+  tunnel,
+} satisfies Record<string, Record<string, Check>>
 
 /** Checks an options object: unknown names are errors, undefined values mean "default". */
 export function checkOptions(kind: keyof typeof tables, options: unknown): void {

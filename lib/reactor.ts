@@ -34,13 +34,7 @@ import {
 import { tunnelLimits, tunnelSizes, type Tunnel, type TunnelOptions } from './tunnel.js'
 import { given, startTimeouts, type TimeoutOptions } from './timeouts.js'
 import { VConnection } from './vconnection.js'
-import {
-  mySeat,
-  notShared,
-  Seat,
-  type RegisterOptions,
-  type WorkerInfo,
-} from './workers.js'
+import { mySeat, notShared, Seat, type RegisterOptions, type WorkerInfo } from './workers.js'
 
 const nowhere = { kind: 0, host: '', port: 0 } as const
 const canInline = !('Bun' in globalThis) && !('Deno' in globalThis)

@@ -11,7 +11,20 @@ namespace netvc {
 
 namespace {
 
-enum Field { kSlot, kVersion, kContext, kAge, kIdle, kIn, kOut, kUnsent, kShut, kThread, kState, kQueue };
+enum Field {
+  kSlot,
+  kVersion,
+  kContext,
+  kAge,
+  kIdle,
+  kIn,
+  kOut,
+  kUnsent,
+  kShut,
+  kThread,
+  kState,
+  kQueue
+};
 constexpr size_t kFields = kQueue + 1;
 enum State : int { kOpen = 0, kConnecting = 1, kTunneled = 2 };
 
@@ -102,8 +115,7 @@ napi_value JsRecentlyClosed(napi_env env, napi_callback_info info) {
 }  // namespace
 
 void register_table_functions(napi_env env, napi_value exports, EnvState& state) {
-  const Function table[] = {{"connections", JsConnections},
-                            {"recentlyClosed", JsRecentlyClosed}};
+  const Function table[] = {{"connections", JsConnections}, {"recentlyClosed", JsRecentlyClosed}};
   register_functions(env, exports, state, table, std::size(table));
 }
 

@@ -73,9 +73,7 @@ class EnvState final : public Waker {
   Ref<EnvInbox> inbox();
   uint32_t inbox_port();
   /// The notice that lib expects under this number; null for 0.
-  Notice* notice(uint32_t token) {
-    return token ? new JsNotice(inbox(), token) : nullptr;
-  }
+  Notice* notice(uint32_t token) { return token ? new JsNotice(inbox(), token) : nullptr; }
   /// Why a connection failed that is gone, if its GONE has not been read; known once.
   std::string last_words(VersionedId id);
   /// What a NOTICE with an error says in words; known once.

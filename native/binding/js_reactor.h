@@ -56,7 +56,8 @@ class JsListener final : public AcceptHandler {
 
  private:
   void post(RecordKind kind, int error);
-  std::atomic<Nanos> limited_at_[Admission::kVerdicts] = {};  // by verdict: when it was told last; relaxed
+  std::atomic<Nanos> limited_at_[Admission::kVerdicts] =
+      {};  // by verdict: when it was told last; relaxed
   JsReactor& reactor_;
   uint32_t id_;
 };

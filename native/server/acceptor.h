@@ -52,8 +52,8 @@ class AcceptHandler {
   /// A limit holds: accepting waits, or one was closed (kAddressFull, kNoDescriptor). On the
   /// acceptor's thread, and as often as it happens.
   virtual void on_accept_limited(Admission::Verdict) {}
-  /// A descriptor is needed, and nobody waits in the keep-alive queue of the acceptor's thread: true
-  /// if another thread was asked. On the acceptor's thread.
+  /// A descriptor is needed, and nobody waits in the keep-alive queue of the acceptor's thread:
+  /// true if another thread was asked. On the acceptor's thread.
   virtual bool make_room() { return false; }
   /// Exactly once per acceptor that was given to start(): nothing of it calls the handler any more.
   /// On the acceptor's thread, or the one that got its last connection.

@@ -17,7 +17,8 @@ namespace {
 constexpr char kUsage[] =
     "usage: netvc_loadgen echo|pipe|bulk|churn|idle --target tcp://127.0.0.1:PORT\n"
     "  load:     --connections N  --outstanding N  --size BYTES  --seconds S  --warmup S\n"
-    "            --direction one|both (bulk)  --close fin|rst (churn)  --hold S (idle)  --storm N (echo)\n"
+    "            --direction one|both (bulk)  --close fin|rst (churn)  --hold S (idle)  --storm N "
+    "(echo)\n"
     "  server:   --pid PID (its CPU and memory are measured)  --server-cpu N  --cpu N (ours)\n"
     "  windows:  --window-ms MS  --gap-ms MS  --stall-ms MS\n"
     "  backend:  --backend echo|sink  --backend-port N  --backend-cpu N";

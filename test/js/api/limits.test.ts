@@ -184,3 +184,53 @@ describe('limits of a listener', () => {
     })
   })
 })
+
+describe('throttle', () => {
+  onBothEngines((threads) => {
+    const box = useWorld(threads)
+
+    test('TH-2 TH-4 TH-5: connect fails with ENET_THROTTLING, accepting waits, a backdoor is open', async () => {
+      const { world } = box
+      const before = Reactor.throttle()
+      expect(before).toMatchObject({ emergency: false })
+      expect(before.limit).toBeGreaterThan(before.open)
+      const served = await serve(world, {})
+      const door = await serve(world, { backdoor: true })
+      try {
+        Reactor.setThrottle(before.open + 4)
+        expect(Reactor.throttle().limit).toBe(before.open + 4)
+        const sockets: Socket[] = []
+        const dial = (to: Served) => {
+          const { port } = new URL(to.address)
+          sockets.push(netConnect(Number(port), '127.0.0.1').on('error', () => {}))
+        }
+        for (let n = 0; n < 8; n++) dial(served)
+        await eventually(() => served.limited.includes('throttled'), 'throttled')
+        const all = before.open + served.accepted.length
+        expect(Math.floor(all * 1.1)).toBeGreaterThanOrEqual(before.open + 4)
+        expect(world.reactor.stats().acceptsThrottled).toBeGreaterThan(0)
+        for (let n = 0; n < 6; n++) dial(door)
+        await eventually(() => door.accepted.length === 6, 'by the backdoor')
+        await expect(world.reactor.connect(door.address)).rejects.toMatchObject({
+          code: 'ENET_THROTTLING',
+          syscall: 'connect',
+          message: expect.stringContaining('Reactor.setThrottle') as string,
+        })
+        expect(world.reactor.stats().connectsThrottled).toBe(1)
+        for (const vc of [...door.accepted, ...served.accepted]) vc.doIoClose()
+        await eventually(() => served.accepted.length > all - before.open, 'the next ones')
+        for (const socket of sockets) socket.destroy()
+      } finally {
+        Reactor.setThrottle(-1)
+      }
+      for (const vc of [...door.accepted, ...served.accepted]) vc.doIoClose()
+      await eventually(() => Reactor.throttle().open <= before.open, 'TH-1: all are counted off')
+    })
+
+    test('wrong arguments', () => {
+      expect(code(() => Reactor.setThrottle('1' as never))).toBe('ERR_INVALID_ARG_TYPE')
+      expect(code(() => Reactor.setThrottle(-2))).toBe('ERR_OUT_OF_RANGE')
+      expect(code(() => Reactor.setThrottle(0.5))).toBe('ERR_OUT_OF_RANGE')
+    })
+  })
+})

@@ -134,9 +134,7 @@ describe('migrate()', () => {
         }
         expect(stream.count).toBe(total)
       }
-      await Promise.all(
-        pairs.flatMap(([a, b]) => [send(a), send(b), receive(a), receive(b)]),
-      )
+      await Promise.all(pairs.flatMap(([a, b]) => [send(a), send(b), receive(a), receive(b)]))
       expect(moves).toBeGreaterThan(6 * 10)
     })
   }
