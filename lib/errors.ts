@@ -35,6 +35,7 @@ export type ErrorCode =
   | 'ERR_NO_SUCH_WORKER'
   | 'EOVERCROWDED'
   | 'EFAILEDSOCKET'
+  | 'EUNUSED'
   | 'ENET_CONNECT_TIMEOUT'
   | 'ENET_THROTTLING'
   | 'ERR_VC_MIGRATING'
@@ -86,6 +87,7 @@ export const Code = {
   CLOSED: 20112,
   TUNNELED: 20113,
   SHUT: 20114,
+  UNUSED: 20115,
 } as const
 
 /** The symbolic name of a positive errno. */
@@ -102,17 +104,25 @@ const hints: Record<string, string> = {
   EMFILE: 'the process has no descriptor left; raise ulimit -n',
 }
 
+/** Those of Code that an operation can end with. */
+const ownCodes: Record<number, readonly [ErrorCode, string] | undefined> = {
+  [Code.THROTTLING]: [
+    'ENET_THROTTLING',
+    'too many sockets are open; see Reactor.setThrottle() and ulimit -n',
+  ],
+  [Code.CONNECT_TIMEOUT]: ['ENET_CONNECT_TIMEOUT', 'no answer in time; see the timeout option'],
+  [Code.UNUSED]: ['EUNUSED', 'no byte has moved for longer than idleTimeout of its listener'],
+}
+
 /** An error from the system: `listen EADDRINUSE tcp://127.0.0.1:80: the address is taken; ...`. */
 export function systemError(n: number, syscall: string, address?: string): NetvcError {
   const positive = Math.abs(n)
   const where = address === undefined ? '' : ` ${address}`
-  if (positive === Code.CONNECT_TIMEOUT) {
-    const text = `connect ENET_CONNECT_TIMEOUT${where}: no answer in time; see the timeout option`
-    return new NetvcError('ENET_CONNECT_TIMEOUT', text, fields(positive, syscall, address))
-  }
-  if (positive === Code.THROTTLING) {
-    const text = `connect ENET_THROTTLING${where}: too many sockets are open; see Reactor.setThrottle() and ulimit -n`
-    return new NetvcError('ENET_THROTTLING', text, fields(positive, syscall, address))
+  const own = ownCodes[positive]
+  if (own) {
+    const [name, text] = own
+    const message = `${syscall} ${name}${where}: ${text}`
+    return new NetvcError(name, message, fields(positive, syscall, address))
   }
   const code = errnoName(positive)
   const hint = hints[code]

@@ -66,6 +66,11 @@ export interface ListenOptions extends ConnectionOptions {
   /** New connections per second; a tenth of it may come at once. More wait. Default 0, no limit. */
   acceptRate?: number
   /**
+   * Milliseconds: a connection on which no byte has moved for so long, in either direction and
+   * whatever is armed, fails with EUNUSED, also in a tunnel. Default 0, none (AP-5).
+   */
+  idleTimeout?: number
+  /**
    * Accept also when Reactor.setThrottle's limit is reached: for a port that operators need.
    * Default false.
    */
@@ -164,6 +169,7 @@ const listen: Record<keyof ListenOptions, Check> = {
   maxConnections: integer(0, maxInt),
   maxConnectionsPerAddress: integer(0, maxInt),
   acceptRate: integer(0, 1_000_000),
+  idleTimeout: integer(0, maxInt),
   backdoor: boolean,
   onLimited: (value, name) => {
     if (typeof value !== 'function') throw wrongType(name, 'a function', value)

@@ -81,6 +81,7 @@ napi_value JsListen(napi_env env, napi_callback_info info) {
   options.defer_accept_s = static_cast<int>(o.number("deferAcceptSeconds", 0));
   options.fast_open_queue = static_cast<int>(o.number("fastOpenQueue", 0));
   options.accepts_per_wakeup = static_cast<int>(o.number("acceptsPerWakeup", 16));
+  options.idle_timeout = o.number("idleTimeout", 0) * kMillisecond;
   options.backdoor = o.flag("backdoor", false);
   options.connection = connection_options(o);
   const AdmissionLimits limits = {o.number("maxConnections", 0),

@@ -301,6 +301,7 @@ void Acceptor::deliver(NetVConnection& vc, NetHandler& h) {
   // Data may be there already, and a fresh socket can be written to: no need to wait for the edge.
   vc.read.triggered = vc.write.triggered = true;
   if (vc.attach(h) != 0) return vc.release();
+  if (idle_timeout_ > 0) vc.set_timeout(TimeoutKind::kIdle, idle_timeout_);
   told_->on_accept(vc);
 }
 

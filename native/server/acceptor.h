@@ -39,6 +39,7 @@ struct AcceptOptions {
   int fast_open_queue = 0;  // TCP_FASTOPEN
   int accepts_per_wakeup = 16;
   bool backdoor = false;     // exempt from net/throttle.h (TH-5)
+  Nanos idle_timeout = 0;    // AP-5: fails with EUNUSED who is idle for longer; 0: nobody
   Ref<Admission> admission;  // null: nothing is limited
   NetVCOptions connection;
 };
@@ -93,6 +94,7 @@ class Acceptor final : public RefCounted<Acceptor>, private NetEvent {
       : socket_(std::move(socket)),
         told_(told),
         choose_(std::move(choose)),
+        idle_timeout_(socket_->options().idle_timeout),
         pause_(&on_pause_over, this) {}
   ~Acceptor();
 
@@ -127,6 +129,7 @@ class Acceptor final : public RefCounted<Acceptor>, private NetEvent {
   Ref<ListenSocket> socket_;
   AcceptHandler* told_;
   Choose choose_;
+  const Nanos idle_timeout_;
   Timer pause_;
   UniqueFd spare_;  // given up for a moment, so that who waits can be accepted, and closed (MA-2)
   int rescues_ = 0;

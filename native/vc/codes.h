@@ -20,5 +20,7 @@ inline constexpr int ENET_CLOSED = 20112;
 inline constexpr int ENET_TUNNELED = 20113;
 /// Its writing side was shut down.
 inline constexpr int ENET_SHUT = 20114;
+/// Nothing was read or written for longer than its listener allows (AP-5).
+inline constexpr int EUNUSED = 20115;
 
 }  // namespace netvc

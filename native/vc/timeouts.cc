@@ -26,7 +26,7 @@ uint32_t NetVConnection::timeout_tag(TimeoutKind kind) const {
   return timeouts_ ? timeouts_->of(kind).tag : 0;
 }
 
-// For the earlier one, unless the timer looks sooner anyway.
+// For the earliest one, unless the timer looks sooner anyway.
 void NetVConnection::arm_timeouts() {
   if (!timeouts_ || !handler || closed_now()) return;
   Nanos next = 0;
@@ -68,6 +68,15 @@ void NetVConnection::on_timeout(void* p) {
   Timeouts::Clock& active = vc->timeouts_->of(TimeoutKind::kActive);
   if (inactivity.due != 0)
     inactivity.due = std::max(inactivity.due, vc->last_activity_ + inactivity.value);
+
+  Timeouts::Clock& idle = vc->timeouts_->of(TimeoutKind::kIdle);
+  if (idle.due != 0) {
+    idle.due = std::max(idle.due, vc->last_activity_ + idle.value);
+    if (now > idle.due) {
+      idle = {};
+      set_failed(pool().address(vc->id_), EUNUSED, {});
+    }
+  }
 
   // Both due: inactivity first, the other one at the next check (TO-5).
   Timeouts::Clock* due = nullptr;

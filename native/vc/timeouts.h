@@ -1,9 +1,9 @@
 // vc/timeouts.h - internal to native/vc.
 //
-// Timeouts: the two deadlines of a connection (TO-*), made when the first of them is set. What
+// Timeouts: the deadlines of a connection (TO-*, AP-5), made when the first of them is set. What
 // upstream's InactivityCop does by walking over all connections once a second, a timer per
-// connection does here: it is armed for the earlier deadline and looks, when it fires, whether that
-// has moved. Traffic only writes down when it was; nothing that is not due is ever visited.
+// connection does here: it is armed for the earliest deadline and looks, when it fires, whether
+// that has moved. Traffic only writes down when it was; nothing that is not due is ever visited.
 //
 // Delivered at the first check after the deadline, never before it. Checks are rounded up to a
 // 32nd of the timeout, from 1 ms to 1 s, so that many connections share one wake-up.
@@ -17,7 +17,8 @@
 
 namespace netvc {
 
-enum class TimeoutKind : uint8_t { kInactivity = 0, kActive = 1 };
+/// kIdle is not told: it fails the connection with EUNUSED, whatever is enabled (AP-5).
+enum class TimeoutKind : uint8_t { kInactivity = 0, kActive = 1, kIdle = 2 };
 
 /// When something that was due at `due` is looked at, for a timeout of `value`.
 inline Nanos check_time(Nanos due, Nanos value) {
@@ -36,7 +37,7 @@ struct Timeouts {
   Clock& of(TimeoutKind k) { return clocks[static_cast<size_t>(k)]; }
 
   Timer timer;
-  Clock clocks[2];
+  Clock clocks[3];
 };
 
 }  // namespace netvc

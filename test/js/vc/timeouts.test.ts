@@ -1,4 +1,4 @@
-import { MIOBuffer, Reactor, VCEvent, type VConnection, type VIO } from 'netvc'
+import { MIOBuffer, Reactor, tunnel, VCEvent, type VConnection, type VIO } from 'netvc'
 import { describe, expect, test } from 'vitest'
 import { onBothEngines } from '../support/engines.js'
 import { eventually, useWorld, type World } from '../support/fixture.js'
@@ -194,6 +194,32 @@ describe('timeouts of a connection', () => {
         [5000, 6000],
         [5000, 8000],
       ])
+    })
+
+    test('AP-5 F-154: idleTimeout of a listener fails who is idle, armed, not armed, tunneled', async () => {
+      const { world } = box
+      const accepted: VConnection[] = []
+      const listener = await world.reactor.listen(
+        'tcp://127.0.0.1:0',
+        (vc) => void accepted.push(vc),
+        { idleTimeout: 40 },
+      )
+      const connect = () => world.reactor.connect(listener.addresses[0])
+      await connect()
+      await eventually(() => accepted.length === 1, 'accepted')
+      const ends = world.check(accepted[0]).recorder.end()
+      await connect()
+      await eventually(() => accepted.length === 2, 'accepted')
+      const [far] = await world.pair()
+      await connect()
+      await eventually(() => accepted.length === 3, 'accepted')
+      const joined = tunnel(accepted[2], far)
+      expect(await ends).toBe('ERROR')
+      expect(accepted[0].error?.code).toBe('EUNUSED')
+      await eventually(() => accepted[1].closed, 'nothing was armed')
+      expect(accepted[1].error?.code).toBe('EUNUSED')
+      expect(await joined.closed).toMatchObject({ reason: 'error', error: { code: 'EUNUSED' } })
+      accepted[0].doIoClose()
     })
 
     test('wrong arguments', async () => {

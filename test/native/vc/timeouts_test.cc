@@ -313,4 +313,37 @@ TEST_CASE_FIXTURE(Fixture, "time_exactly: last_activity is not before the byte")
   CHECK_GT(c->last_activity(), sent);
 }
 
+TEST_CASE_FIXTURE(Fixture, "AP-5 F-154: idle for longer than its listener allows, it fails") {
+  read_into(rec);
+  c->set_timeout(TimeoutKind::kIdle, kShort);
+  const Nanos first = monotonic_now();
+  loop.until([&] { return monotonic_now() > first + kShort / 2; });
+  c.peer.send("x");
+  REQUIRE(told(rec, Event::kReadReady));
+  const Nanos last = c->last_activity();
+  rec.react = [&](Event, VIO* vio) { vio->vc_server->do_io_close(); };
+  REQUIRE(told(rec, Event::kError));
+  CHECK_GT(monotonic_now() - last, kShort);
+  CHECK_EQ(rec.told.back().lerrno, EUNUSED);
+  CHECK_FALSE(c.alive());
+}
+
+TEST_CASE_FIXTURE(Fixture, "AP-5: also when nothing is armed, then it is closed") {
+  c->set_timeout(TimeoutKind::kIdle, kShort);
+  REQUIRE(loop.until([&] { return !c.alive(); }));
+}
+
+TEST_CASE_FIXTURE(Fixture, "AP-5: bytes that leave count too; cancelled, it stays") {
+  write_from(rec);
+  c->set_timeout(TimeoutKind::kIdle, kShort);
+  for (const Nanos until = monotonic_now() + 3 * kShort; monotonic_now() < until;) {
+    REQUIRE(c.alive());
+    c->queue_write("x", 1);
+    loop.turn();
+  }
+  c->set_timeout(TimeoutKind::kIdle, 0);
+  wait_in_vain();
+  CHECK(c.alive());
+}
+
 }  // namespace netvc::test
