@@ -1,18 +1,17 @@
 import type { NetvcError } from './errors.js'
-import { VCHandle } from './handle.js'
 import { migrate } from './migrate.js'
 import { native } from './native.js'
 import { addToActive } from './queues.js'
 import type { Reactor } from './reactor.js'
+import { VCSocket } from './socket.js'
 import { Timeouts, type TimeoutKind } from './timeouts.js'
 
-/** What the owner of a connection can tell it besides moving bytes. Every VConnection is one. */
-export abstract class VCControl extends VCHandle {
+/** Timeouts, queues and the net thread of a connection that this thread has. */
+export abstract class VCControl extends VCSocket {
   /** @internal */ abstract readonly reactor: Reactor
   /** @internal */ protected timeouts: Timeouts | undefined
   /** @internal */ protected migrating = false
 
-  /** @internal */ abstract assertUsable(what: string, sides?: number, cancels?: boolean): void
   /** @internal Both operations end without an event. */
   protected abstract disarm(): void
   /** @internal */ abstract markClosed(error: NetvcError | undefined): void

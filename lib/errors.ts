@@ -33,6 +33,8 @@ export type ErrorCode =
   | 'ERR_VC_NOT_OWNER'
   | 'ERR_NOT_SHARED'
   | 'ERR_NO_SUCH_WORKER'
+  | 'ERR_OOB_PENDING'
+  | 'ERR_OOB_CANCELLED'
   | 'EOVERCROWDED'
   | 'EFAILEDSOCKET'
   | 'EUNUSED'
@@ -88,6 +90,8 @@ export const Code = {
   TUNNELED: 20113,
   SHUT: 20114,
   UNUSED: 20115,
+  OOB_PENDING: 20121,
+  OOB_CANCELLED: 20122,
 } as const
 
 /** The symbolic name of a positive errno. */
@@ -97,10 +101,13 @@ export function errnoName(n: number): string {
 
 const hints: Record<string, string> = {
   EADDRINUSE: 'the address is taken; choose another port, or 0 for any free one',
-  EADDRNOTAVAIL: 'this machine has no such address',
+  EADDRNOTAVAIL: 'this machine has no such address, or no local port is left',
   EACCES: 'not permitted; ports below 1024 and foreign files need privileges',
   ECONNREFUSED: 'nobody listens there',
-  ENOENT: 'no such file',
+  ENOENT: 'no such file, or no such congestionControl',
+  ENOPROTOOPT: 'the kernel lacks an option that was given; localPortRange needs Linux 6.3',
+  EOPNOTSUPP: 'this kind of socket, or this system, does not have it',
+  EPERM: 'not permitted; mark and transparent need CAP_NET_ADMIN',
   EMFILE: 'the process has no descriptor left; raise ulimit -n',
 }
 
@@ -144,6 +151,13 @@ export function refusalError(code: number, what: string): NetvcError | undefined
       return new NetvcError('ERR_VC_TUNNELED', `${what}: the connection belongs to a tunnel`)
     case Code.SHUT:
       return new NetvcError('ERR_VC_SHUT', `${what}: the writing side was shut down`)
+    case Code.OOB_PENDING:
+      return new NetvcError(
+        'ERR_OOB_PENDING',
+        `${what}: urgent bytes of before have not left yet; wait for them, or call cancelOOB()`,
+      )
+    case Code.OOB_CANCELLED:
+      return new NetvcError('ERR_OOB_CANCELLED', `${what}: cancelOOB() was called`)
     case errno.EINVAL:
       return new NetvcError('EINVAL', `${what}: a message needs at least one byte`, {
         errno: -errno.EINVAL,

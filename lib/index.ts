@@ -13,9 +13,11 @@ export { Reactor } from './reactor.js'
 export type { NativeStats as ReactorStats } from './native.js'
 export type { ClosedConnectionInfo, ConnectionInfo } from './connections.js'
 export type { QueueLimits, ThrottleState } from './queues.js'
-export { VCControl } from './control.js'
 export type { DrainOptions, DrainResult } from './drain.js'
+export type { KeepAliveOptions, SocketOptions, SocketOptionValues } from './socket-options.js'
+export type { TcpInfo, TcpState } from './tcp-info.js'
 export type { TimeoutOptions } from './timeouts.js'
+export type { OriginTraceOptions } from './trace.js'
 export { Tunnel, tunnel, type TunnelOptions, type TunnelResult } from './tunnel.js'
 export {
   VCHandle,

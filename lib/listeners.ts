@@ -3,7 +3,7 @@ import { abortError, systemError, wrongType } from './errors.js'
 import { Record } from './events.js'
 import { Listener } from './listener.js'
 import { native } from './native.js'
-import { checkOptions, type ListenOptions } from './options.js'
+import { checkOptions, flat, type ListenOptions } from './options.js'
 import type { Reactor } from './reactor.js'
 import { given, type TimeoutOptions } from './timeouts.js'
 import type { VConnection } from './vconnection.js'
@@ -53,7 +53,7 @@ export class Listeners {
     const chooser = typeof distribute === 'function' ? distribute : undefined
     const distribution = typeof distribute === 'string' ? distributions[distribute] : 0
     // What was checked is what is used, whatever its owner does meanwhile.
-    const used = { ...options, distribution, reactorConnections: this.common.maxConnections }
+    const used = { ...flat(options), distribution, reactorConnections: this.common.maxConnections }
     const resolved = await Promise.all(parsed.map((p) => resolveAddress(p, 'listen')))
     if (signal?.aborted) throw abortError(signal.reason)
     this.reactor.assertOpen('listen')

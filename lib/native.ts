@@ -80,6 +80,24 @@ export interface Native {
   closeGracefully(slot: number, version: number, ms: number, tell: number): number
   closeWithReset(slot: number, version: number, tell: number): number
 
+  setSocketOption(
+    slot: number,
+    version: number,
+    option: number,
+    value: number,
+    text: string,
+  ): number
+  socketOptions(
+    slot: number,
+    version: number,
+  ): [congestionControl: string, ...values: (number | undefined)[]] | undefined
+  tcpInfo(slot: number, version: number): Record<string, number> | undefined
+  sendOOB(slot: number, version: number, bytes: Uint8Array, token: number): void
+  cancelOOB(slot: number, version: number): number
+  setOriginTrace(slot: number, version: number, fd: number, maxBytes: number): number
+  setOriginTraceAddr(slot: number, version: number, host: string): void
+  setOriginTracePort(slot: number, version: number, port: number): void
+
   submit(
     slot: number,
     version: number,

@@ -1,15 +1,20 @@
 import { outOfRange, wrongType, NetvcArgumentError } from './errors.js'
 import type { WriteOptions } from './handle.js'
 import type { QueueLimits } from './queues.js'
+import type { KeepAliveOptions, SocketOptions } from './socket-options.js'
 import type { TimeoutOptions } from './timeouts.js'
+import type { OriginTraceOptions } from './trace.js'
 import { distributions, type Distribute, type RegisterOptions } from './workers.js'
 
-/** What accepted and outgoing connections have in common. Buffer sizes are in bytes. */
+/**
+ * What accepted and outgoing connections have in common. Buffer sizes are in bytes. What the system
+ * refuses is an error of listen() or connect(); docs/socket-options.md.
+ */
 export interface ConnectionOptions extends TimeoutOptions {
   /** Send small messages at once (TCP_NODELAY). Default true. */
   noDelay?: boolean
-  /** Let the kernel probe idle connections (SO_KEEPALIVE). Default false. */
-  keepAlive?: boolean
+  /** Let the kernel probe idle connections (SO_KEEPALIVE), at these times. Default false. */
+  keepAlive?: boolean | KeepAliveOptions
   /** Closing sends RST and drops what is unsent (SO_LINGER 0). Default false. */
   resetOnClose?: boolean
   /** SO_RCVBUF. Default: the kernel's own choice. */
@@ -22,6 +27,12 @@ export interface ConnectionOptions extends TimeoutOptions {
   tos?: number
   /** TCP_CONGESTION, for example `cubic`. Default: the system's. */
   congestionControl?: string
+  /** TCP_NOTSENT_LOWAT, bytes: see SocketOptions. Default 0, the system's. */
+  notSentLowat?: number
+  /** TCP_USER_TIMEOUT, milliseconds: see SocketOptions. Default 0, the system's. */
+  userTimeout?: number
+  /** TCP_MAXSEG: bytes of a segment at most, 88..32767. Default: what the path takes. */
+  maxSegmentSize?: number
 }
 
 /**
@@ -41,6 +52,11 @@ export interface ListenOptions extends ConnectionOptions {
   deferAcceptSeconds?: number
   /** Queue length for TCP_FASTOPEN. Default 0, off. */
   fastOpenQueue?: number
+  /**
+   * Take connections to addresses that are not of this machine, as the firewall sends them here
+   * (IP_TRANSPARENT; needs privileges): vc.localAddress is where the peer meant to go. Default false.
+   */
+  transparent?: boolean
   /** Connections accepted before others get their turn, 1..4096. Default 16. */
   acceptsPerWakeup?: number
   /** Every net thread accepts for itself from the shared socket. Default false: one accepts for all. */
@@ -105,6 +121,13 @@ export interface ConnectOptions extends ConnectionOptions {
   localAddress?: string
   /** The port to connect from. Default 0, any. */
   localPort?: number
+  /**
+   * Choose the local port from [low, high], 1..65535 (IP_LOCAL_PORT_RANGE, Linux 6.3). The kernel
+   * ignores a bound outside of net.ipv4.ip_local_port_range. Chosen late, when it is known where to:
+   * connections to different peers share ports. EADDRNOTAVAIL when none is left. Not together with
+   * localPort.
+   */
+  localPortRange?: readonly [low: number, high: number]
   /** localAddress need not be of this machine (IP_TRANSPARENT; needs privileges). Default false. */
   transparent?: boolean
   /** Send the first write together with the connect (TCP_FASTOPEN). Default false. */
@@ -138,15 +161,41 @@ function signal(value: unknown, name: string): void {
 
 export const maxInt = 0x7fffffff
 
+const keepAliveTimes: Record<keyof KeepAliveOptions, Check> = {
+  idle: integer(1, 32767),
+  interval: integer(1, 32767),
+  count: integer(1, 127),
+}
+
+function keepAlive(value: unknown, name: string): void {
+  if (typeof value === 'boolean') return
+  if (typeof value !== 'object' || value === null)
+    throw wrongType(name, 'a boolean or an object', value)
+  checkTable(keepAliveTimes, name, value)
+}
+
+const port = integer(1, 65535)
+
+function portRange(value: unknown, name: string): void {
+  if (!Array.isArray(value) || value.length !== 2) throw wrongType(name, 'two ports', value)
+  const [low, high] = value as unknown[]
+  port(low, `${name}[0]`)
+  port(high, `${name}[1]`)
+  if (low! > high!) throw outOfRange(name, '[low, high] with low <= high', value)
+}
+
 const connection: Record<keyof ConnectionOptions, Check> = {
   noDelay: boolean,
-  keepAlive: boolean,
+  keepAlive,
   resetOnClose: boolean,
   receiveBufferSize: integer(0, maxInt),
   sendBufferSize: integer(0, maxInt),
   mark: integer(0, maxInt),
   tos: integer(0, 255),
   congestionControl: text,
+  notSentLowat: integer(0, maxInt),
+  userTimeout: integer(0, maxInt),
+  maxSegmentSize: integer(88, 32767),
   inactivityTimeout: integer(0, maxInt),
   activeTimeout: integer(0, maxInt),
 }
@@ -158,6 +207,7 @@ const listen: Record<keyof ListenOptions, Check> = {
   ipv6Only: boolean,
   deferAcceptSeconds: integer(0, maxInt),
   fastOpenQueue: integer(0, maxInt),
+  transparent: boolean,
   acceptsPerWakeup: integer(1, 4096),
   acceptOnEveryThread: boolean,
   acceptThreads: integer(0, 64),
@@ -183,9 +233,28 @@ const connect: Record<keyof ConnectOptions, Check> = {
   timeout: integer(0, maxInt),
   localAddress: text,
   localPort: integer(0, 65535),
+  localPortRange: portRange,
   transparent: boolean,
   fastOpen: boolean,
   signal,
+}
+
+const setSocketOptions: Record<keyof SocketOptions, Check> = {
+  noDelay: boolean,
+  keepAlive,
+  receiveBufferSize: integer(1, maxInt),
+  sendBufferSize: integer(1, maxInt),
+  tos: integer(0, 255),
+  mark: integer(0, maxInt),
+  congestionControl: text,
+  notSentLowat: integer(0, maxInt),
+  userTimeout: integer(0, maxInt),
+  outOfBandInline: boolean,
+}
+
+const setOriginTrace: Record<keyof OriginTraceOptions, Check> = {
+  fd: integer(0, maxInt),
+  maxBytes: integer(0, 65536),
 }
 
 const write: Record<keyof WriteOptions, Check> = {
@@ -238,6 +307,8 @@ const tables = {
   queues,
   buffer,
   tunnel,
+  setSocketOptions,
+  setOriginTrace,
 } satisfies Record<string, Record<string, Check>>
 
 /** Checks an options object: unknown names are errors, undefined values mean "default". */
@@ -245,7 +316,10 @@ export function checkOptions(kind: keyof typeof tables, options: unknown): void 
   if (options === undefined) return
   if (typeof options !== 'object' || options === null)
     throw wrongType('options', 'an object', options)
-  const table: Record<string, Check> = tables[kind]
+  checkTable(tables[kind], 'options', options, kind)
+}
+
+function checkTable(table: Record<string, Check>, at: string, options: object, kind = at): void {
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(table, name) ? table[name] : undefined
     if (check === undefined) {
@@ -253,8 +327,28 @@ export function checkOptions(kind: keyof typeof tables, options: unknown): void 
       const message = `Unknown option "${name}" for ${kind}. Known options: ${known}.`
       throw new NetvcArgumentError('ERR_INVALID_ARG_VALUE', message)
     }
-    if (value !== undefined) check(value, `options.${name}`)
+    if (value !== undefined) check(value, `${at}.${name}`)
   }
+}
+
+/**
+ * A copy of checked options as native code reads them, with names for what is nested: keepAliveIdle,
+ * keepAliveInterval, keepAliveCount, localPortLow, localPortHigh.
+ */
+export function flat<T extends ConnectOptions | ListenOptions | SocketOptions>(options: T): T {
+  const copy: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(options)) {
+    if (name === 'keepAlive' && typeof value === 'object') {
+      const { idle, interval, count } = value as KeepAliveOptions
+      Object.assign(copy, { keepAlive: true, keepAliveIdle: idle })
+      Object.assign(copy, { keepAliveInterval: interval, keepAliveCount: count })
+    } else if (name === 'localPortRange' && value !== undefined) {
+      ;[copy['localPortLow'], copy['localPortHigh']] = value as [number, number]
+    } else {
+      copy[name] = value
+    }
+  }
+  return copy as T
 }
 
 /** nbytes of an operation: a whole number of bytes, or Infinity. */

@@ -18,6 +18,7 @@ import { Listeners } from './listeners.js'
 import { native, type NativeStats } from './native.js'
 import {
   checkOptions,
+  flat,
   maxInt,
   type ConnectOptions,
   type ListenOptions,
@@ -182,7 +183,7 @@ export class Reactor {
     this.assertOpen('connect')
     const { signal } = options
     if (signal?.aborted) throw abortError(signal.reason)
-    options = { ...options }
+    options = flat(options)
     const resolved = await resolveAddress(parsed, 'connect')
     this.assertOpen('connect')
     const timeouts = { ...this.#timeouts, ...given(options) }

@@ -1,13 +1,13 @@
 import { collect, smallMessage } from './collect.js'
 import { Code, NetvcError, refusalError, wrongType } from './errors.js'
 import { Record, VCEvent } from './events.js'
-import { VCControl } from './control.js'
 import type { Message, WriteCallback, WriteOptions } from './handle.js'
 import { hold, holdAgain, letGo, lookLater } from './hold.js'
 import { IOBufferReader, MIOBuffer, toBytes } from './mio-buffer.js'
 import { native } from './native.js'
 import { checkBytes } from './options.js'
 import type { Reactor } from './reactor.js'
+import { VCControl } from './control.js'
 import { tellTimeout } from './timeouts.js'
 import type { Tunnel } from './tunnel.js'
 import { handlerFunction, VIO, type VIOHandler } from './vio.js'
@@ -264,7 +264,7 @@ export class VConnection extends VCControl {
   }
 
   /** @internal It has another owner: this is a handle, and no more. */
-  get assigned(): boolean {
+  override get assigned(): boolean {
     return this.#assigned
   }
 

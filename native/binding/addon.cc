@@ -90,6 +90,7 @@ NAPI_MODULE_INIT() {
   register_functions(env, exports, *state, table, std::size(table));
   register_reactor_functions(env, exports, *state);
   register_vc_functions(env, exports, *state);
+  register_socket_functions(env, exports, *state);
   register_message_functions(env, exports, *state);
   register_worker_functions(env, exports, *state);
   register_limit_functions(env, exports, *state);

@@ -23,6 +23,7 @@ void register_functions(napi_env env, napi_value exports, EnvState& state, const
 
 void register_reactor_functions(napi_env env, napi_value exports, EnvState& state);
 void register_vc_functions(napi_env env, napi_value exports, EnvState& state);
+void register_socket_functions(napi_env env, napi_value exports, EnvState& state);
 void register_message_functions(napi_env env, napi_value exports, EnvState& state);
 void register_worker_functions(napi_env env, napi_value exports, EnvState& state);
 void register_limit_functions(napi_env env, napi_value exports, EnvState& state);

@@ -1,26 +1,13 @@
 // Functions on queues, the throttle, and on which net thread a connection lives.
 #include <memory>
 
+#include "binding/at_home.h"
 #include "binding/functions.h"
 #include "binding/js_reactor.h"
 
 namespace netvc {
 
 namespace {
-
-// Runs f on the connection's thread, now if that is this one; dropped when it is gone.
-template <class F>
-void run_at_home(EnvState& state, VersionedId id, F f) {
-  VcPool::Handle vc = NetVConnection::pool().address(id);
-  NetHandler* home = vc ? vc->home() : nullptr;
-  if (!home) return;
-  if (!home->in_thread()) {
-    remote::post(id, std::move(f));
-    return;
-  }
-  f(*vc);
-  state.touched();
-}
 
 // setQueueLimits(reactor, connections, active): in all, 0 for no limit
 napi_value JsSetQueueLimits(napi_env env, napi_callback_info info) {
@@ -44,27 +31,25 @@ napi_value JsSetQueueLimits(napi_env env, napi_callback_info info) {
 // addToActiveQueue(slot, version, token): one NOTICE follows: 0 it is, EBUSY it is not
 napi_value JsAddToActiveQueue(napi_env env, napi_callback_info info) {
   Args<3> a(env, info);
-  run_at_home(a.state(), make_id(a.u32(0), a.u32(1)),
-              [told = PendingNotice(a.state().notice(a.u32(2)))](NetVConnection& vc) mutable {
-                const bool in = vc.add_to_active_queue();
-                if (in || !vc.closed_now()) told.tell(in ? 0 : EBUSY);
-              });
+  run(a.state(), id_of(a),
+      [told = PendingNotice(a.state().notice(a.u32(2)))](NetVConnection& vc) mutable {
+        const bool in = vc.add_to_active_queue();
+        if (in || !vc.closed_now()) told.tell(in ? 0 : EBUSY);
+      });
   return nullptr;
 }
 
 // addToKeepAliveQueue(slot, version)
 napi_value JsAddToKeepAliveQueue(napi_env env, napi_callback_info info) {
   Args<2> a(env, info);
-  run_at_home(a.state(), make_id(a.u32(0), a.u32(1)),
-              [](NetVConnection& vc) { vc.add_to_keep_alive_queue(); });
+  run(a.state(), id_of(a), [](NetVConnection& vc) { vc.add_to_keep_alive_queue(); });
   return nullptr;
 }
 
 // removeFromQueues(slot, version)
 napi_value JsRemoveFromQueues(napi_env env, napi_callback_info info) {
   Args<2> a(env, info);
-  run_at_home(a.state(), make_id(a.u32(0), a.u32(1)),
-              [](NetVConnection& vc) { vc.remove_from_queues(); });
+  run(a.state(), id_of(a), [](NetVConnection& vc) { vc.remove_from_queues(); });
   return nullptr;
 }
 
@@ -90,7 +75,7 @@ napi_value JsThrottle(napi_env env, napi_callback_info) {
 // threadOf(slot, version): the index of the net thread it lives on, -1 when it is gone
 napi_value JsThreadOf(napi_env env, napi_callback_info info) {
   Args<2> a(env, info);
-  VcPool::Handle vc = NetVConnection::pool().address(make_id(a.u32(0), a.u32(1)));
+  VcPool::Handle vc = find(id_of(a));
   NetHandler* home = vc ? vc->home() : nullptr;
   return js_i32(env, home ? home->index : -1);
 }
@@ -103,18 +88,17 @@ napi_value JsMigrate(napi_env env, napi_callback_info info) {
   JsReactor* r = a.state().reactor(a.u32(0));
   JsPort& port = r->port(a.u32(3));
   auto told = std::make_shared<PendingNotice>(a.state().notice(a.u32(4)));
-  run_at_home(a.state(), make_id(a.u32(1), a.u32(2)),
-              [&port, told = std::move(told)](NetVConnection& vc) {
-                if (vc.closed_now() || !vc.observer || !vc.observer->belongs_to(port.group)) return;
-                vc.do_io_read(nullptr, 0, nullptr);
-                vc.do_io_write(nullptr, 0, nullptr);
-                vc.cancel_inactivity_timeout();
-                vc.cancel_active_timeout();
-                vc.observer = &port;
-                vc.move_to(port.handler(), [told](NetVConnection* there) {
-                  if (there) told->tell(0);
-                });
-              });
+  run(a.state(), id_of(a, 1), [&port, told = std::move(told)](NetVConnection& vc) {
+    if (vc.closed_now() || !vc.observer || !vc.observer->belongs_to(port.group)) return;
+    vc.do_io_read(nullptr, 0, nullptr);
+    vc.do_io_write(nullptr, 0, nullptr);
+    vc.cancel_inactivity_timeout();
+    vc.cancel_active_timeout();
+    vc.observer = &port;
+    vc.move_to(port.handler(), [told](NetVConnection* there) {
+      if (there) told->tell(0);
+    });
+  });
   return nullptr;
 }
 

@@ -28,6 +28,12 @@ NetVCOptions connection_options(const Options& o) {
   c.packet_mark = static_cast<uint32_t>(o.number("mark", 0));
   c.packet_tos = static_cast<uint32_t>(o.number("tos", 0));
   c.congestion_control = o.text("congestionControl");
+  c.keep_alive_idle = static_cast<int>(o.number("keepAliveIdle", 0));
+  c.keep_alive_interval = static_cast<int>(o.number("keepAliveInterval", 0));
+  c.keep_alive_count = static_cast<int>(o.number("keepAliveCount", 0));
+  c.not_sent_lowat = static_cast<int>(o.number("notSentLowat", 0));
+  c.user_timeout = static_cast<int>(o.number("userTimeout", 0));
+  c.max_segment_size = static_cast<int>(o.number("maxSegmentSize", 0));
   return c;
 }
 
@@ -80,6 +86,7 @@ napi_value JsListen(napi_env env, napi_callback_info info) {
   options.ipv6_only = o.flag("ipv6Only", true);
   options.defer_accept_s = static_cast<int>(o.number("deferAcceptSeconds", 0));
   options.fast_open_queue = static_cast<int>(o.number("fastOpenQueue", 0));
+  options.transparent = o.flag("transparent", false);
   options.accepts_per_wakeup = static_cast<int>(o.number("acceptsPerWakeup", 16));
   options.idle_timeout = o.number("idleTimeout", 0) * kMillisecond;
   options.backdoor = o.flag("backdoor", false);
@@ -142,6 +149,8 @@ napi_value JsConnectTo(napi_env env, napi_callback_info info) {
   const Options o(env, a[5]);
   NetVCOptions options = connection_options(o);
   options.local_port = static_cast<uint16_t>(o.number("localPort", 0));
+  options.local_port_low = static_cast<uint16_t>(o.number("localPortLow", 0));
+  options.local_port_high = static_cast<uint16_t>(o.number("localPortHigh", 0));
   if (const std::string local = o.text("localAddress"); !local.empty()) {
     if (!Address::from_ip(local, options.local_port, &options.local_ip))
       return js_i32(env, -EINVAL);

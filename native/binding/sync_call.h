@@ -1,7 +1,8 @@
 // binding/sync_call.h - internal to native/binding.
 //
-// Runs a function on a connection's thread and waits for its answer: for inspection, which is rare.
-// The net thread never waits for JavaScript, so the wait is at most one turn long.
+// Runs a function on a connection's thread and waits for its answer: for inspection and options of
+// the socket, which are rare. The net thread never waits for JavaScript, so the wait is at most one
+// turn long.
 #pragma once
 
 #include <condition_variable>

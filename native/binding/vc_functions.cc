@@ -1,6 +1,5 @@
 // Functions on connections and tunnels: (slot, version, ...).
-#include <netinet/tcp.h>
-
+#include "binding/at_home.h"
 #include "binding/functions.h"
 #include "binding/js_reactor.h"
 #include "binding/sync_call.h"
@@ -9,31 +8,9 @@ namespace netvc {
 
 namespace {
 
-template <size_t N>
-VersionedId id_of(const Args<N>& a, size_t at = 0) {
-  return make_id(a.u32(at), a.u32(at + 1));
-}
-
-VcPool::Handle find(VersionedId id) { return NetVConnection::pool().address(id); }
-
 // A connection of this thread's inline engine, without counting; null when it is anything else.
 NetVConnection* mine(EnvState& state, VersionedId id) {
   return NetVConnection::pool().peek(id, &state);
-}
-
-// Runs f on the connection's thread: now if that is this one, else as a command. kGone when it is
-// gone.
-template <class F>
-int32_t run(EnvState& state, VersionedId id, F f) {
-  VcPool::Handle vc = find(id);
-  NetHandler* home = vc ? vc->home() : nullptr;
-  if (!home) return kGone;
-  if (home->in_thread()) {
-    f(*vc);
-    state.touched();
-    return 0;
-  }
-  return remote::post(id, std::move(f)) ? 0 : kGone;
 }
 
 // Counts one use of a side of a buffer from the call until the operation has its own, or until it

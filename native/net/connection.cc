@@ -5,8 +5,10 @@
 #include <sys/ioctl.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "net/socket_ops.h"
+#include "net/socket_options.h"
 
 namespace netvc {
 
@@ -17,6 +19,76 @@ int set_buffer_size(int fd, int option, int bytes) {
     if (sock::set_int_option(fd, SOL_SOCKET, option, size) == 0) return size;
   }
   return 0;
+}
+
+namespace {
+
+constexpr int kIpLocalPortRange = 51;  // IP_LOCAL_PORT_RANGE, newer than many headers
+
+// The port is then one of the range, still picked at connect. Also for v6 at the level of IP.
+int set_port_range(int fd, const NetVCOptions& o) {
+#ifdef __linux__
+  const uint32_t range = uint32_t{o.local_port_high} << 16 | o.local_port_low;
+  return sock::set_int_option(fd, IPPROTO_IP, kIpLocalPortRange, static_cast<int>(range));
+#else
+  (void)fd, (void)o, (void)kIpLocalPortRange;
+  return -EOPNOTSUPP;
+#endif
+}
+
+}  // namespace
+
+int apply_options(int fd, int family, const NetVCOptions& o) {
+  const bool ip = family == AF_INET || family == AF_INET6;
+  if (ip)
+    set_socket_option(fd, family, SocketOption::kNoDelay,
+                      (o.sock_flags & NetVCOptions::kNoDelay) ? 1 : 0);
+  if (o.sock_flags & NetVCOptions::kKeepAlive)
+    set_socket_option(fd, family, SocketOption::kKeepAlive, 1);
+  if (o.sock_flags & NetVCOptions::kLingerOn) {
+    const linger reset{1, 0};  // RST on close
+    ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  }
+#ifdef SO_MARK
+  if (o.packet_mark) {
+    const int r =
+        set_socket_option(fd, family, SocketOption::kMark, static_cast<int>(o.packet_mark));
+    if (r < 0) return r;
+  }
+#endif
+  if (!ip) return 0;
+  if (o.packet_tos)
+    set_socket_option(fd, family, SocketOption::kTos, static_cast<int>(o.packet_tos));
+#ifdef TCP_CONGESTION
+  if (!o.congestion_control.empty()) {
+    if (const int r = set_congestion_control(fd, o.congestion_control); r < 0) return r;
+  }
+#endif
+  for (const auto& [option, value] : {std::pair{SocketOption::kKeepAliveIdle, o.keep_alive_idle},
+                                      {SocketOption::kKeepAliveInterval, o.keep_alive_interval},
+                                      {SocketOption::kKeepAliveCount, o.keep_alive_count},
+                                      {SocketOption::kNotSentLowat, o.not_sent_lowat},
+                                      {SocketOption::kUserTimeout, o.user_timeout}}) {
+    if (value == 0) continue;
+    if (const int r = set_socket_option(fd, family, option, value); r < 0) return r;
+  }
+  return 0;
+}
+
+int set_transparent(int fd, int family) {
+#ifdef IP_TRANSPARENT
+  const bool v6 = family == AF_INET6;
+  return sock::set_int_option(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+                              v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1);
+#else
+  (void)fd, (void)family;
+  return -EOPNOTSUPP;
+#endif
+}
+
+int set_max_segment_size(int fd, int family, const NetVCOptions& o) {
+  if (o.max_segment_size == 0 || (family != AF_INET && family != AF_INET6)) return 0;
+  return set_socket_option(fd, family, SocketOption::kMaxSegmentSize, o.max_segment_size);
 }
 
 int Connection::open(const Address& target, const NetVCOptions& options) {
@@ -34,14 +106,7 @@ int Connection::open(const Address& target, const NetVCOptions& options) {
     local = options.local_ip;
     local.set_port(options.local_port);
     if (options.addr_binding == AddrBinding::kForeign) {
-#ifdef IP_TRANSPARENT
-      const bool v6 = target.family() == AF_INET6;
-      const int r = sock::set_int_option(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
-                                         v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1);
-      if (r < 0) return r;
-#else
-      return -EOPNOTSUPP;
-#endif
+      if (const int r = set_transparent(fd, target.family()); r < 0) return r;
     }
 #ifdef IP_BIND_ADDRESS_NO_PORT
     // The port is picked at connect, by the four-tuple: many more connections per local address.
@@ -50,9 +115,13 @@ int Connection::open(const Address& target, const NetVCOptions& options) {
     }
 #endif
   }
+  if (ip && options.local_port_high != 0) {
+    if (const int r = set_port_range(fd, options); r < 0) return r;
+  }
   // Buffer sizes before connect, since they decide the window scale.
   set_buffer_size(fd, SO_RCVBUF, options.recv_buffer_size);
   set_buffer_size(fd, SO_SNDBUF, options.send_buffer_size);
+  if (const int r = set_max_segment_size(fd, target.family(), options); r < 0) return r;
   if (local.valid() && ::bind(fd, local.sa(), local.len()) != 0) return -errno;
 
   fd_.reset(owned.release());
@@ -86,42 +155,6 @@ int Connection::adopt(int fd) {
   if (is_socket) Address::peer_of(fd, &remote);
   is_bound = is_connected = true;
   fd_.reset(fd);
-  return 0;
-}
-
-int Connection::apply_options(const NetVCOptions& options) {
-  if (!is_socket) return 0;
-  const bool ip = remote.is_ip();
-  if (ip)
-    sock::set_int_option(fd(), IPPROTO_TCP, TCP_NODELAY,
-                         (options.sock_flags & NetVCOptions::kNoDelay) ? 1 : 0);
-  if (options.sock_flags & NetVCOptions::kKeepAlive)
-    sock::set_int_option(fd(), SOL_SOCKET, SO_KEEPALIVE, 1);
-  if (options.sock_flags & NetVCOptions::kLingerOn) {
-    const linger reset{1, 0};  // RST on close
-    ::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-  }
-#ifdef SO_MARK
-  if (options.packet_mark) {
-    const int r =
-        sock::set_int_option(fd(), SOL_SOCKET, SO_MARK, static_cast<int>(options.packet_mark));
-    if (r < 0) return r;
-  }
-#endif
-  if (options.packet_tos && ip) {
-    const bool v6 = remote.family() == AF_INET6;
-    sock::set_int_option(fd(), v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TCLASS : IP_TOS,
-                         static_cast<int>(options.packet_tos));
-  }
-#ifdef TCP_CONGESTION
-  if (ip && !options.congestion_control.empty()) {
-    const std::string& name = options.congestion_control;
-    if (::setsockopt(fd(), IPPROTO_TCP, TCP_CONGESTION, name.data(),
-                     static_cast<socklen_t>(name.size())) != 0) {
-      return -errno;
-    }
-  }
-#endif
   return 0;
 }
 

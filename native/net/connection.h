@@ -13,6 +13,14 @@
 
 namespace netvc {
 
+/// Pushes options to a socket of the family: those that any socket may lack are ignored there, a
+/// value that the system refuses is -errno, and what comes after it is not set.
+int apply_options(int fd, int family, const NetVCOptions& options);
+/// IP_TRANSPARENT: addresses that are not this machine's. 0 or -errno; before bind.
+int set_transparent(int fd, int family);
+/// TCP_MAXSEG, where it is given and this is TCP. 0 or -errno; before connect or listen.
+int set_max_segment_size(int fd, int family, const NetVCOptions& options);
+
 /// A descriptor that counts as an open socket of the process while it is owned (TH-1).
 class CountedFd {
  public:
@@ -61,8 +69,10 @@ class Connection {
   int connect(const NetVCOptions& options);
   /// Takes a descriptor of any pollable kind; on failure it stays the caller's (CN-8).
   int adopt(int fd);
-  /// Pushes options that can change at run time (VC-10); failures of cosmetic ones are ignored.
-  int apply_options(const NetVCOptions& options);
+  /// Pushes options that can change at run time (VC-10); see the function of this name.
+  int apply_options(const NetVCOptions& options) {
+    return is_socket ? netvc::apply_options(fd(), remote.family(), options) : 0;
+  }
   void close() {
     fd_.reset();
     ticket.give_back();

@@ -30,7 +30,17 @@ struct NetVCOptions {
   uint32_t packet_mark = 0;
   uint32_t packet_tos = 0;
   std::string congestion_control;  // empty: leave to the kernel
-  int thread = -1;                 // which net thread of the pool; -1: round robin
+  // Of TCP alone; 0: leave to the kernel. See net/socket_options.h for the units.
+  int keep_alive_idle = 0;
+  int keep_alive_interval = 0;
+  int keep_alive_count = 0;
+  int not_sent_lowat = 0;
+  int user_timeout = 0;
+  int max_segment_size = 0;
+  // Outgoing: the ports to choose the local one from, 0 and 0: the system's. local_port is 0.
+  uint16_t local_port_low = 0;
+  uint16_t local_port_high = 0;
+  int thread = -1;  // which net thread of the pool; -1: round robin
 
   void reset() { *this = NetVCOptions(); }
 };

@@ -87,6 +87,12 @@ ssize_t write(int fd, const iovec* iov, int count, bool is_socket) {
   });
 }
 
+ssize_t send_oob(int fd, const iovec& bytes) {
+  return transfer(SocketOp::kSendOob, fd, &bytes, 1, [fd](const iovec* v, int) {
+    return ::send(fd, v->iov_base, v->iov_len, MSG_OOB | MSG_NOSIGNAL);
+  });
+}
+
 ssize_t fast_open_write(int fd, const iovec* iov, int count, const Address& to) {
   return transfer(SocketOp::kWrite, fd, iov, count, [&](const iovec* v, int n) -> ssize_t {
 #ifdef MSG_FASTOPEN

@@ -19,13 +19,13 @@
 
 namespace netvc {
 
-enum class SocketOp { kRead, kWrite, kAccept, kConnect, kSocket };
+enum class SocketOp { kRead, kWrite, kAccept, kConnect, kSocket, kSendOob };
 
 class FaultInjector {
  public:
   virtual ~FaultInjector() = default;
   /// Any thread, before the system call. Returns 0 to let it happen, or an errno value to fail with
-  /// (EINTR included). For reads and writes *limit may be lowered (>= 1): at most so many bytes.
+  /// (EINTR included). For transfers *limit may be lowered (>= 1): at most so many bytes.
   virtual int before(SocketOp op, int fd, size_t* limit) = 0;
 };
 
@@ -40,6 +40,8 @@ ssize_t read(int fd, const iovec* iov, int count);
 /// is_socket: uses MSG_NOSIGNAL; else writev, for which the caller's thread has SIGPIPE blocked or
 /// ignored.
 ssize_t write(int fd, const iovec* iov, int count, bool is_socket);
+/// Urgent bytes (MSG_OOB); the last one that is taken is marked.
+ssize_t send_oob(int fd, const iovec& bytes);
 /// The new descriptor (close-on-exec, non-blocking) or -errno.
 int accept(int fd, Address* peer);
 /// 0, or -errno; -EINPROGRESS is the usual answer.

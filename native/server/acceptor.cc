@@ -45,6 +45,9 @@ int ListenSocket::bind_new(const Address& address) {
   // Inherited by accepted sockets, and before listen, because of the window scale.
   set_buffer_size(fd, SO_RCVBUF, options_.connection.recv_buffer_size);
   set_buffer_size(fd, SO_SNDBUF, options_.connection.send_buffer_size);
+  if (options_.transparent) {
+    if (const int r = set_transparent(fd, address.family()); r < 0) return -r;
+  }
   if (::bind(fd, address.sa(), address.len()) != 0) {
     const int error = errno;
     if (error != EADDRINUSE || !is_path(address) || !is_stale_socket(address)) return error;
@@ -78,8 +81,13 @@ int ListenSocket::open(const Address& address, const AcceptOptions& options,
   if (options.fast_open_queue > 0)
     sock::set_int_option(fd, IPPROTO_TCP, TCP_FASTOPEN, options.fast_open_queue);
 #endif
-  if (::listen(fd, options.backlog > 0 ? options.backlog : 65535) != 0)
-    return errno;  // the kernel caps it
+  // Of the listener too: what the system refuses is told now, and not lost at each accept.
+  if (!Address::local_of(fd, &s->address_)) return errno;
+  const int family = s->address_.family();
+  if (const int r = set_max_segment_size(fd, family, options.connection); r < 0) return -r;
+  if (const int r = apply_options(fd, family, options.connection); r < 0) return -r;
+  // The kernel caps the backlog, and chooses a port for who is not bound.
+  if (::listen(fd, options.backlog > 0 ? options.backlog : 65535) != 0) return errno;
   if (!Address::local_of(fd, &s->address_)) return errno;
   if (options.fd >= 0) s->fd_.reset(options.fd);
   *out = std::move(s);

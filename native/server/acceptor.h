@@ -37,6 +37,9 @@ struct AcceptOptions {
   int fd = -1;              // a bound socket to use instead of a new one; owned after success
   int defer_accept_s = 0;   // TCP_DEFER_ACCEPT
   int fast_open_queue = 0;  // TCP_FASTOPEN
+  // IP_TRANSPARENT: connections to addresses that are not this machine's, as the firewall sends
+  // them here; local_addr() is then where the peer meant to go. Needs CAP_NET_ADMIN.
+  bool transparent = false;
   int accepts_per_wakeup = 16;
   bool backdoor = false;     // exempt from net/throttle.h (TH-5)
   Nanos idle_timeout = 0;    // AP-5: fails with EUNUSED who is idle for longer; 0: nobody

@@ -43,6 +43,7 @@ void NetVConnection::do_io_shutdown(Shutdown how) {
 void NetVConnection::end_of_stream() {
   shut_ |= kShutWrite;
   shut_after_flush_ = false;
+  end_oob(ENET_SHUT);
   ::shutdown(con_.fd(), SHUT_WR);
 }
 
@@ -90,6 +91,7 @@ void NetVConnection::close_with_reset() {
 void NetVConnection::close_vc() {
   if (observer) std::exchange(observer, nullptr)->on_vc_closed(*this, gone_);
   if (drains_) tell_drained(unsent());
+  end_oob(failure() ? failure() : ENET_CLOSED);
   const bool orderly = closed_.load(std::memory_order_relaxed) == 1 && !gone_;
   const bool unsent = !out_.empty() && !write_failed_ && !connect_;
   if (orderly && handler && (unsent || graceful_)) return linger(kLingerLimit);
@@ -150,6 +152,7 @@ void NetVConnection::finish_close() {
   const int code = failure() ? failure() : ENET_CLOSED;
   note_failure(ENET_CLOSED);
   drop_messages(code);
+  end_oob(code);
   if (drains_) tell_drained(unsent());
   if (handler) {
     if (timer_) handler->timers.cancel(*timer_);

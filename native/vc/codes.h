@@ -22,5 +22,9 @@ inline constexpr int ENET_TUNNELED = 20113;
 inline constexpr int ENET_SHUT = 20114;
 /// Nothing was read or written for longer than its listener allows (AP-5).
 inline constexpr int EUNUSED = 20115;
+/// Urgent bytes of before have not left yet (OB-1).
+inline constexpr int ENET_OOB_PENDING = 20121;
+/// Its user has called cancel_oob (OB-2).
+inline constexpr int ENET_OOB_CANCELLED = 20122;
 
 }  // namespace netvc

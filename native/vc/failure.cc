@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include "vc/extras.h"
 #include "vc/pending_connect.h"
 #include "vc/remote.h"
 #include "vc/shared_state.h"
@@ -105,6 +106,7 @@ void NetVConnection::fail_here() {
   pending_read_ = -error;
   write.triggered = false;
   drop_messages(error);
+  end_oob(error);
   lerrno = error;
   bool told = false;
   for (Side side : {Side::kRead, Side::kWrite}) {

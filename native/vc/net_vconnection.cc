@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "net/socket_ops.h"
+#include "vc/extras.h"
 #include "vc/pending_connect.h"
 
 namespace netvc {
@@ -144,6 +145,7 @@ int NetVConnection::attach(NetHandler& h) {
   update_interest(Side::kWrite);
   arm_write_deadline();
   arm_timeouts();
+  if (extras_) pause_oob(true);
   return 0;
 }
 

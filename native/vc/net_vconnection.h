@@ -17,7 +17,7 @@
 // handle.
 //
 // Files: net_vconnection.cc arming and attaching, net_io.cc the activations, net_write.cc messages,
-// closing.cc, failure.cc, connecting.cc.
+// closing.cc, failure.cc, connecting.cc, oob.cc, trace.cc.
 #pragma once
 
 #include <sched.h>
@@ -41,6 +41,8 @@
 #include "vc/write_list.h"
 
 namespace netvc {
+
+class TraceSink;
 
 enum class VcContext : uint8_t { kUnset, kInbound, kOutbound };
 
@@ -199,6 +201,16 @@ class NetVConnection final : public VConnection, public NetEvent {
     return -1;
   }  // TCP_INIT_CWND does not exist in Linux headers (VC-10)
   int set_tcp_congestion_control(const char* name);
+  /// Each call of the transport is written to the sink from now on (OT-1), at most max_bytes of the
+  /// bytes; null: no more of them. client: whose request it serves, as the lines are to say.
+  void set_origin_trace(std::shared_ptr<TraceSink> sink, size_t max_bytes = 256);
+  void set_origin_trace_addr(std::string client);
+  void set_origin_trace_port(int port);
+  /// Urgent bytes, by copy and in front of what waits to be sent (OB-1): 0, then told hears 0,
+  /// maybe before this returns, or why they have not all left; else why not: told is the caller's.
+  int send_oob(const void* data, size_t n, Notice* told);
+  /// told hears ENET_OOB_CANCELLED; part may have left. No-op without (OB-2).
+  void cancel_oob() { end_oob(ENET_OOB_CANCELLED); }
   /// One-shot: `event` when the write buffer was emptied and nothing else is told (WR-11); false
   /// cancels.
   void trap_write_buffer_empty(bool on, Event event = Event::kWriteReady) {
@@ -236,6 +248,7 @@ class NetVConnection final : public VConnection, public NetEvent {
  private:
   friend class VersionedPool<NetVConnection>;
   struct PendingConnect;
+  struct Extras;
   struct Shared;
   // Calls the writer on the connection's thread. Part of the connection, so that calling allocates
   // nothing: it is posted only by whoever finds writes_ idle, which it is not before it has run.
@@ -321,6 +334,13 @@ class NetVConnection final : public VConnection, public NetEvent {
   void tell_failed(Notice* n, int error);
   Shared& shared();
 
+  // oob.cc
+  Extras& extras();
+  void end_oob(int code);
+  void push_oob();
+  void pause_oob(bool go_on);
+  static void on_oob_timer(void* vc);
+
   // connecting.cc
   void connect_progress();
   void end_connect(ConnectError error);
@@ -349,6 +369,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   std::unique_ptr<Timer> write_deadline_;
   std::unique_ptr<BlockChain> unread_;
   std::unique_ptr<Timeouts> timeouts_;
+  std::unique_ptr<Extras> extras_;
 
   // What a submission touches, in one cache line.
   alignas(64) WriteList writes_;
@@ -392,6 +413,7 @@ void NetVConnection::move_to(NetHandler& to, F done) {
   if (timer_) handler->timers.cancel(*timer_);
   if (write_deadline_) handler->timers.cancel(*write_deadline_);
   if (timeouts_) handler->timers.cancel(timeouts_->timer);
+  if (extras_) pause_oob(false);
   pool().set_owner(id_, nullptr);
   handler->detach(*this, con_.fd());
   handler = &to;

@@ -1,3 +1,4 @@
+import { openSync } from 'node:fs'
 import {
   tunnel,
   writeMany,
@@ -64,12 +65,16 @@ const writing: Outcomes = {
   'shut for writing': 'ERR_VC_SHUT',
   'shut both ways': 'ERR_VC_SHUT',
 }
+/** A tunnel goes on while it is looked at and adjusted. */
+const adjusting: Outcomes = gone('ERR_VC_CLOSED')
 const joining: Outcomes = { ...reading, ...writing }
 const promising: Outcomes = {
   ...gone('rejects ERR_VC_CLOSED'),
   tunneled: 'rejects ERR_VC_TUNNELED',
 }
 const reacting: Outcomes = { 'reactor closed': 'rejects ERR_REACTOR_CLOSED' }
+
+const nowhere = openSync('/dev/null', 'w')
 
 type Row = [call: (s: Subject) => unknown, outcomes: Outcomes]
 
@@ -126,6 +131,22 @@ export const connectionCalls: Record<string, Row> = {
   "vc.doIoShutdown('write')": [({ vc }) => vc.doIoShutdown('write'), whileOpen],
   "vc.doIoShutdown('both')": [({ vc }) => vc.doIoShutdown('both'), whileOpen],
   'vc.trapWriteBufferEmpty': [({ vc }) => vc.trapWriteBufferEmpty(), writing],
+  'vc.setSocketOptions': [({ vc }) => vc.setSocketOptions({ noDelay: true }), adjusting],
+  'vc.socketOptions': [({ vc }) => vc.socketOptions(), anywhere],
+  'vc.tcpInfo': [({ vc }) => vc.tcpInfo(), anywhere],
+  'vc.sendOOB': [
+    ({ vc }) => vc.sendOOB('!'),
+    {
+      ...promising,
+      'shut for writing': 'rejects ERR_VC_SHUT',
+      'shut both ways': 'rejects ERR_VC_SHUT',
+    },
+  ],
+  'vc.cancelOOB': [({ vc }) => vc.cancelOOB(), cancelling],
+  'vc.setOriginTrace': [({ vc }) => vc.setOriginTrace({ fd: nowhere }), adjusting],
+  'vc.setOriginTrace(false)': [({ vc }) => vc.setOriginTrace(false), anywhere],
+  'vc.setOriginTraceAddr': [({ vc }) => vc.setOriginTraceAddr('10.0.0.1'), adjusting],
+  'vc.setOriginTracePort': [({ vc }) => vc.setOriginTracePort(80), adjusting],
   'vc.doIoClose': [({ vc }) => vc.doIoClose(), anywhere],
   'vc.doIoClose(errno)': [({ vc }) => vc.doIoClose(5), anywhere],
   'vc[Symbol.dispose]': [({ vc }) => vc[Symbol.dispose](), anywhere],

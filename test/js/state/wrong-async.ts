@@ -38,13 +38,21 @@ const signal = not(type, {}, null, true)
 
 const common: Record<string, [unknown, string][]> = {
   noDelay: flag,
-  keepAlive: flag,
+  keepAlive: [
+    ...flag,
+    ...not(type, { idle: '1' }),
+    ...not(range, { idle: 0 }, { interval: 32768 }, { count: 0 }),
+    ...not(value, { delay: 1 }),
+  ],
   resetOnClose: flag,
   receiveBufferSize: whole(0, int),
   sendBufferSize: whole(0, int),
   mark: whole(0, int),
   tos: whole(0, 255),
   congestionControl: string,
+  notSentLowat: whole(0, int),
+  userTimeout: whole(0, int),
+  maxSegmentSize: whole(88, 32767),
   unknown: [
     [1, value],
     [undefined, value],
@@ -58,6 +66,7 @@ const options: Record<'listen' | 'connect', Record<string, [unknown, string][]>>
     ipv6Only: flag,
     deferAcceptSeconds: whole(0, int),
     fastOpenQueue: whole(0, int),
+    transparent: flag,
     acceptsPerWakeup: whole(1, 4096),
     acceptOnEveryThread: flag,
     acceptThreads: whole(0, 64),
@@ -69,6 +78,10 @@ const options: Record<'listen' | 'connect', Record<string, [unknown, string][]>>
     timeout: whole(0, int),
     localAddress: string,
     localPort: whole(0, 65535),
+    localPortRange: [
+      ...not(type, 5, null, [5], [1, 2, 3], ['1', 2]),
+      ...not(range, [0, 5], [5, 4], [1, 65536], [1.5, 2]),
+    ],
     transparent: flag,
     fastOpen: flag,
     signal,
@@ -102,6 +115,7 @@ export const asynchronous: Record<string, Row> = {
     'options',
     not(type, null, 1, 'x'),
   ],
+  sendOOB: [({ vc }, w) => vc.sendOOB(w), 'data', not(type, undefined, null, 1, {}, [1])],
   adopt: [
     ({ reactor }, w) => reactor.adopt(w),
     'fd',

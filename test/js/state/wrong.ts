@@ -88,6 +88,42 @@ export const functions: Record<string, Row> = {
     'errno',
     [...not(type, null, '1', {}), ...not(range, -1, 0.5, NaN, 2 ** 31)],
   ],
+  'setSocketOptions(options)': [
+    ({ vc }, w) => vc.setSocketOptions(w),
+    'options',
+    not(type, undefined, null, 1, 'x'),
+  ],
+  ...socketOptionRows(),
+  'setOriginTrace(trace)': [
+    ({ vc }, w) => vc.setOriginTrace(w),
+    'trace',
+    not(type, undefined, null, 1, 'x'),
+  ],
+  'setOriginTrace({ fd })': [
+    ({ vc }, w) => vc.setOriginTrace({ fd: w }),
+    'options.fd',
+    [...not(type, '1', null), ...not(range, -1, 0.5, 2 ** 31)],
+  ],
+  'setOriginTrace({ maxBytes })': [
+    ({ vc }, w) => vc.setOriginTrace({ maxBytes: w }),
+    'options.maxBytes',
+    [...not(type, '1', null), ...not(range, -1, 65537, Infinity)],
+  ],
+  'setOriginTrace({ unknown })': [
+    ({ vc }) => vc.setOriginTrace({ file: 'x' } as Anything),
+    'file',
+    [[0, value]],
+  ],
+  setOriginTraceAddr: [
+    ({ vc }, w) => vc.setOriginTraceAddr(w),
+    'host',
+    not(type, undefined, null, 1),
+  ],
+  setOriginTracePort: [
+    ({ vc }, w) => vc.setOriginTracePort(w),
+    'port',
+    [...not(type, undefined, null, '1'), ...not(range, -1, 65536, 0.5, NaN)],
+  ],
   'vio.nbytes =': [
     ({ vio }, w) => void (vio.nbytes = w),
     'nbytes',
@@ -190,4 +226,38 @@ export const functions: Record<string, Row> = {
     'thread',
     [[0, value]],
   ],
+}
+
+/** Options that are set on an open connection, and values that no kernel is asked to take. */
+function socketOptionRows(): Record<string, Row> {
+  const flag = not(type, 1, 'yes', null)
+  const whole = (min: number, max: number): [unknown, string][] => [
+    ...not(type, '1', null, true),
+    ...not(range, min - 1, max + 1, min + 0.5, NaN),
+  ]
+  const int = 0x7fffffff
+  const wrong: Record<string, [unknown, string][]> = {
+    noDelay: flag,
+    keepAlive: [
+      ...not(type, 1, 'yes', null, { idle: '1' }),
+      ...not(range, { idle: 0 }, { interval: 32768 }, { count: 128 }),
+      ...not(value, { keepAlive: 1 }),
+    ],
+    receiveBufferSize: whole(1, int),
+    sendBufferSize: whole(1, int),
+    tos: whole(0, 255),
+    mark: whole(0, int),
+    congestionControl: not(type, '', 1, null),
+    notSentLowat: whole(0, int),
+    userTimeout: whole(0, int),
+    outOfBandInline: flag,
+    maxSegmentSize: [[700, value]], // too late
+    unknown: [[1, value]],
+  }
+  return Object.fromEntries(
+    Object.entries(wrong).map(([name, values]): [string, Row] => [
+      `setSocketOptions({ ${name} })`,
+      [({ vc }, w) => vc.setSocketOptions({ [name]: w }), name, values],
+    ]),
+  )
 }

@@ -12,16 +12,22 @@ import {
   type Chooser,
   type Distribute,
   type IOBufferReader,
+  type KeepAliveOptions,
   type Listener,
   type ConnectOptions,
   type ErrorCode,
   type ListenOptions,
   type Message,
   type MIOBufferOptions,
+  type OriginTraceOptions,
   type ReactorOptions,
   type ReactorStats,
   type RegisterOptions,
   type ShutdownHow,
+  type SocketOptions,
+  type SocketOptionValues,
+  type TcpInfo,
+  type TcpState,
   type Tunnel,
   type TunnelOptions,
   type TunnelResult,
@@ -80,6 +86,26 @@ function accept(vc: VConnection): void {
   const name: string = VCEvent[VCEvent.READ_READY]
   const done: Promise<void> = vc.drained()
   void [name, done]
+}
+
+export async function socket(vc: VConnection, reactor: Reactor): Promise<void> {
+  const times: KeepAliveOptions = { idle: 5 }
+  const options: SocketOptions = { keepAlive: times, notSentLowat: 5, congestionControl: 'bbr' }
+  vc.setSocketOptions(options)
+  const values: SocketOptionValues | undefined = vc.socketOptions()
+  if (values) vc.setSocketOptions({ tos: values.tos, keepAlive: values.keepAlive })
+  const info: TcpInfo | undefined = vc.tcpInfo()
+  const state: TcpState | undefined = info?.state
+  const sent: Promise<void> = vc.sendOOB('x')
+  vc.cancelOOB()
+  const trace: OriginTraceOptions = { fd: 2, maxBytes: 5 }
+  vc.setOriginTrace(trace)
+  vc.setOriginTrace(false)
+  vc.setOriginTraceAddr('::1')
+  vc.setOriginTracePort(5)
+  await reactor.connect('tcp://[::1]:1', { localPortRange: [1, 2], keepAlive: times })
+  await reactor.listen('tcp://[::1]:1', accept, { transparent: true, maxSegmentSize: 500 })
+  void [state, info?.deliveryRate, await sent]
 }
 
 export async function fromAnywhere(id: bigint, owned: VConnection): Promise<void> {
@@ -143,6 +169,8 @@ export function refusedAnywhere(vc: VCHandle, reactor: Reactor): void {
 export function refused(vc: VConnection, reader: IOBufferReader, buffer: MIOBuffer): void {
   // @ts-expect-error: an unknown option
   new Reactor({ thread: 1 })
+  // @ts-expect-error: only before there is a connection
+  vc.setSocketOptions({ maxSegmentSize: 500 })
   // @ts-expect-error: a buffer where a reader is wanted
   vc.doIoWrite(() => {}, 1, buffer)
   // @ts-expect-error: a reader where a buffer is wanted

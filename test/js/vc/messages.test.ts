@@ -158,6 +158,7 @@ describe('write()', () => {
       const recorder = new Recorder(() => reader.consume(reader.readAvail))
       server.doIoRead(recorder.handler, accepted << 20, buffer)
       expect(await recorder.end()).toBe('READ_COMPLETE')
+      await client.drained()
       expect(client.write('again')).toBe(true)
     })
 

@@ -53,6 +53,7 @@ describe('assign() that cannot be', () => {
     const handle = Reactor.address(closed.id)!
     const other = new VCHandle(closed.slot, closed.version)
     closed.doIoClose()
+    await eventually(() => handle.closed, 'its net thread knows it')
     for (const vc of [closed, handle, other]) {
       expect(code(() => vc.assign(worker.threadId))).toBe('ERR_VC_CLOSED')
     }

@@ -86,6 +86,74 @@ TEST_CASE_FIXTURE(Fixture, "CN-3 F-085: socket options are set before on_open") 
 }
 
 TEST_CASE_FIXTURE(Fixture,
+                  "CN-3 F-085: options of TCP are set before on_open; 0 leaves them alone") {
+  NetVCOptions o;
+  REQUIRE_EQ(dial_with(o), 0);
+  const int plain = log.vc()->get_socket();
+  const int idle = int_option(plain, IPPROTO_TCP, TCP_KEEPIDLE);
+  CHECK_EQ(int_option(plain, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+  o.sock_flags |= NetVCOptions::kKeepAlive;
+  o.keep_alive_idle = idle + 1;
+  o.keep_alive_interval = 11;
+  o.keep_alive_count = 4;
+  o.not_sent_lowat = 20'000;
+  o.user_timeout = 1234;
+  o.max_segment_size = 600;
+  REQUIRE_EQ(dial_with(o), 0);
+  const int fd = log.vc()->get_socket();
+  CHECK_EQ(int_option(fd, IPPROTO_TCP, TCP_KEEPIDLE), idle + 1);
+  CHECK_EQ(int_option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 11);
+  CHECK_EQ(int_option(fd, IPPROTO_TCP, TCP_KEEPCNT), 4);
+  CHECK_EQ(int_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 20'000);
+  CHECK_EQ(int_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 1234);
+  CHECK_LE(int_option(fd, IPPROTO_TCP, TCP_MAXSEG), 600);
+  o.max_segment_size = 50;  // less than any kernel takes
+  CHECK_EQ(dial_with(o), EINVAL);
+}
+
+TEST_CASE_FIXTURE(
+    Fixture, "CN-4: the local port is chosen late: connections to two peers share the only one") {
+  Server second(loop);
+  NetVCOptions o;
+  o.addr_binding = AddrBinding::kIntf;
+  o.local_ip = ip("127.0.0.1");
+  const auto dial_to = [&](const Address& to) {
+    ConnectLog there;
+    connect_s(loop.h, to, o, &there, kSecond);
+    REQUIRE(loop.until([&] { return there.told(); }));
+    return there;
+  };
+  ConnectLog first, other;
+  // A port that was free may be taken by somebody else: then another one.
+  for (int i = 0; i < 10 && !first.opened && first.error.error_number != ENOPROTOOPT; ++i) {
+    o.local_port_low = o.local_port_high = free_port();
+    first = dial_to(server.address());
+  }
+  if (first.failed) {  // before Linux 6.3
+    CHECK_EQ(first.error.error_number, ENOPROTOOPT);
+  } else {
+    other = dial_to(second.address());
+    REQUIRE_EQ(other.opened, 1);
+    CHECK_EQ(first.vc()->local_addr().port(), o.local_port_low);
+    CHECK_EQ(other.vc()->local_addr().port(), o.local_port_low);
+    CHECK_EQ(dial_to(server.address()).error.error_number, EADDRNOTAVAIL);
+  }
+  Acceptor::cancel(second.acceptor);
+}
+
+TEST_CASE_FIXTURE(Fixture, "CN-4: a bound address without a port has none until it connects") {
+  NetVCOptions o;
+  o.addr_binding = AddrBinding::kIntf;
+  o.local_ip = ip("127.0.0.1");
+  Connection con;
+  REQUIRE_EQ(con.open(server.address(), o), 0);
+  CHECK_EQ(int_option(con.fd(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT), 1);
+  Address local;
+  REQUIRE(Address::local_of(con.fd(), &local));
+  CHECK_EQ(local.url(), "tcp://127.0.0.1:0");
+}
+
+TEST_CASE_FIXTURE(Fixture,
                   "CN-3: the mark, where the process may set it; else the failure is told") {
   NetVCOptions o;
   o.packet_mark = 7;

@@ -58,6 +58,57 @@ TEST_CASE("AC-1 F-078: dual stack, reuse port, defer accept, fast open, buffer s
   dial(loopback(Family::kTcp4, s->address().port()));
 }
 
+TEST_CASE("AC-1 F-078: transparent, where the process may; else EPERM") {
+  LeakCheck leaks;
+  AcceptOptions o;
+  o.transparent = true;
+  for (Family f : {Family::kTcp4, Family::kTcp6}) {
+    Ref<ListenSocket> s;
+    const int error = ListenSocket::open(loopback(f), o, &s);
+    if (error == 0) {
+      const bool v6 = f == Family::kTcp6;
+      CHECK_EQ(int_option(s->fd(), v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+                          v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT),
+               1);
+    } else {
+      CHECK_EQ(error, EPERM);
+    }
+  }
+}
+
+TEST_CASE("AC-1: accepted connections have the options of TCP and the segment size") {
+  LeakCheck leaks;
+  Loop loop;
+  AcceptOptions o;
+  o.connection.sock_flags |= NetVCOptions::kKeepAlive;
+  o.connection.keep_alive_idle = 77;
+  o.connection.user_timeout = 4321;
+  o.connection.not_sent_lowat = 30'000;
+  o.connection.congestion_control = "reno";
+  o.connection.max_segment_size = 700;
+  Server server(loop, loopback(Family::kTcp4), o);
+  RawPeer peer = dial(server.address());
+  REQUIRE(loop.until([&] { return server.log.count() == 1; }));
+  const int fd = server.log.at(0)->get_socket();
+  CHECK_EQ(int_option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+  CHECK_EQ(int_option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 77);
+  CHECK_EQ(int_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 4321);
+  CHECK_EQ(int_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 30'000);
+  CHECK_LE(int_option(peer.fd(), IPPROTO_TCP, TCP_MAXSEG), 700);
+  Acceptor::cancel(server.acceptor);
+}
+
+TEST_CASE("AC-1: an option that the system refuses is told by open, and nothing leaks") {
+  LeakCheck leaks;
+  AcceptOptions o;
+  Ref<ListenSocket> s;
+  o.connection.congestion_control = "no-such-thing";
+  CHECK_EQ(ListenSocket::open(loopback(Family::kTcp4), o, &s), ENOENT);
+  o.connection.congestion_control.clear();
+  o.connection.max_segment_size = 50;
+  CHECK_EQ(ListenSocket::open(loopback(Family::kTcp4), o, &s), EINVAL);
+}
+
 TEST_CASE("AC-2: a port in use is EADDRINUSE, and nothing leaks") {
   LeakCheck leaks;
   Ref<ListenSocket> first, second;

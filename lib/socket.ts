@@ -1,0 +1,74 @@
+import { VCHandle } from './handle.js'
+import { toBytes } from './mio-buffer.js'
+import { native } from './native.js'
+import { expectNotice } from './notices.js'
+import {
+  setSocketOptions,
+  socketOptions,
+  type SocketOptions,
+  type SocketOptionValues,
+} from './socket-options.js'
+import { tcpInfo, type TcpInfo } from './tcp-info.js'
+import * as trace from './trace.js'
+
+/** What a VConnection can do with its socket: docs/socket-options.md. */
+export abstract class VCSocket extends VCHandle {
+  /** @internal */
+  abstract readonly assigned: boolean
+  /** @internal */
+  abstract assertUsable(what: string, sides?: number, cancels?: boolean): void
+
+  /**
+   * Changes options of the socket, in this order, each at once: docs/socket-options.md. What the
+   * system refuses throws its code (EPERM, ENOENT, EOPNOTSUPP, ...) and names the option; those
+   * before it stay set. Waits a turn of the connection's thread for each.
+   */
+  setSocketOptions(options: SocketOptions): void {
+    setSocketOptions(this, options)
+  }
+  /** What the kernel says they are now; undefined when the connection is gone. Waits for a turn. */
+  socketOptions(): SocketOptionValues | undefined {
+    return socketOptions(this)
+  }
+  /** TCP_INFO: how the kernel is doing with it. undefined when it is gone, or not TCP. Waits for a turn. */
+  tcpInfo(): TcpInfo | undefined {
+    return tcpInfo(this)
+  }
+  /**
+   * Sends urgent bytes (MSG_OOB), in front of all that waits to be sent; the last one is marked.
+   * Resolves when the kernel has them; what it does not take is tried again every 10 ms. Rejects with
+   * ERR_OOB_PENDING while others are under way, ERR_OOB_CANCELLED after cancelOOB(), ERR_VC_CLOSED
+   * and ERR_VC_SHUT when that comes first, EINVAL for no bytes, or the system's code.
+   */
+  async sendOOB(data: Uint8Array | string): Promise<void> {
+    const bytes = toBytes(data, 'data')
+    this.assertUsable('sendOOB', 2)
+    await new Promise<void>((resolve, reject) => {
+      const token = expectNotice((code, text) => {
+        if (code === 0) resolve()
+        else reject(this.errorOf(code, 'sendOOB', text))
+      }, this.keepsAlive)
+      native.sendOOB(this.slot, this.version, bytes, token)
+    })
+  }
+  /** Gives up what sendOOB() has not sent; part of it may have left (OB-2). */
+  cancelOOB(): void {
+    this.assertUsable('cancelOOB', 0, true)
+    native.cancelOOB(this.slot, this.version)
+  }
+  /**
+   * A line for each call that reads or writes the socket, from now on, for people who look for a
+   * fault: the peer, the client, and the bytes. true: to stderr. Waits for a turn.
+   */
+  setOriginTrace(on: boolean | trace.OriginTraceOptions): void {
+    trace.setOriginTrace(this, on)
+  }
+  /** Whose request the connection serves, as the lines are to say. `''`: nobody's. */
+  setOriginTraceAddr(host: string): void {
+    trace.setOriginTraceAddr(this, host)
+  }
+  /** The port that goes with setOriginTraceAddr(), 0..65535. */
+  setOriginTracePort(port: number): void {
+    trace.setOriginTracePort(this, port)
+  }
+}
