@@ -15,7 +15,7 @@ export async function echoService(addresses: string[], options: ServeOptions): P
     const { bytesRead: bytesIn, bytesWritten: bytesOut } = reactor.stats()
     return { open, accepted, failed: 0, bytesIn, bytesOut }
   }
-  return { reactor, listener, clients, counters }
+  return { reactor, listener, clients, counters, ends: new Map() }
 }
 
 function echo(vc: VConnection, closed: () => void): void {

@@ -17,6 +17,7 @@ export async function proxyService(
   const clients = new Clients()
   const tunnels = new Set<Tunnel>()
   const ended = { aToB: 0, bToA: 0 }
+  const ends = new Map<string, number>()
 
   // Nothing is armed on the client before the upstream is there: what it sends meanwhile waits in
   // the kernel, and its end or reset is met by the tunnel.
@@ -32,6 +33,7 @@ export async function proxyService(
     tunnels.delete(joined)
     ended.aToB += result.aToB
     ended.bToA += result.bToA
+    if (result.reason !== 'eos') ends.set(result.reason, (ends.get(result.reason) ?? 0) + 1)
   }
 
   async function serveClient(client: VConnection): Promise<void> {
@@ -55,5 +57,5 @@ export async function proxyService(
     }
     return { open, accepted, failed: problems.total, bytesIn, bytesOut }
   }
-  return { reactor, listener, clients, counters }
+  return { reactor, listener, clients, counters, ends }
 }

@@ -30,6 +30,8 @@ export async function serve(start: StartService, options: ServeOptions): Promise
   console.log(
     `closed after ${count(accepted, 'connection')}, in ${bytes(bytesIn)}, out ${bytes(bytesOut)}`,
   )
+  const ends = [...service.ends].map(([reason, n]) => `${String(n)} ${reason}`)
+  if (ends.length > 0) console.log(`tunnels that did not end by themselves: ${ends.join(', ')}`)
 }
 
 function firstSignal(): Promise<void> {

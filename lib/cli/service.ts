@@ -8,6 +8,8 @@ export interface Service {
   listener: Listener
   clients: Clients
   counters(): Counters
+  /** How often something has ended otherwise than by its two sides, by reason. */
+  ends: Map<string, number>
 }
 
 export type StartService = (problems: Problems) => Promise<Service>

@@ -102,6 +102,7 @@ describe('limits of a proxy', () => {
     await Promise.all([client.over, server.over])
     expect(await cli.terminate()).toBe(0)
     expect(cli.stdout).toMatch(/closed after 1 connection, in 5 B, out 0 B/)
+    expect(cli.stdout).toMatch(/did not end by themselves: 1 inactivity\n/)
   })
 
   test('--half-close-timeout: a peer that never closes its side', async () => {
