@@ -35,11 +35,14 @@ export function buildTypeScript() {
   })
 }
 
-/** bench and examples -> build/tools; they use the types in dist/. */
+/** bench, examples and the soak -> build/tools; they use the types in dist/. */
 export function buildTools() {
-  const inputs = ['lib', 'bench', 'examples', 'tsconfig.json', 'tsconfig.tools.json']
+  const inputs = [
+    ...['lib', 'bench', 'examples', 'test/js/soak', 'test/js/support'],
+    ...['tsconfig.json', 'tsconfig.tools.json'],
+  ]
   return unlessFresh('tools', inputs, 'build/tools', async () => {
-    say('compiling bench and examples to build/tools (tsc)')
+    say('compiling bench, examples and the soak to build/tools (tsc)')
     await run(bin('tsc'), ['-p', 'tsconfig.tools.json'])
   })
 }

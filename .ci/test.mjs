@@ -1,28 +1,20 @@
 // npm test:          node .ci/test.mjs                C++ unit tests, then the JS tests
 // npm run test:asan: node .ci/test.mjs native asan    C++ unit and stress tests, sanitized
 // One part alone, or a file: node .ci/test.mjs js close   (further words go to vitest or ctest)
-import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { buildNative, buildPreset, buildTools, buildTypeScript } from './build.mjs'
-import { fail, fixedAddresses, need, root, run, say } from './tools.mjs'
+import { asanAddonEnv, fail, fixedAddresses, need, run, sanitizerEnv, say } from './tools.mjs'
 
 const words = process.argv.slice(2)
 const take = (...names) => (names.includes(words[0]) ? words.shift() : undefined)
 const part = take('native', 'js', 'stress')
 const variant = take('asan', 'tsan', 'kqueue')
 
-const sanitizerEnv = {
-  ASAN_OPTIONS: 'detect_leaks=1',
-  UBSAN_OPTIONS: 'print_stacktrace=1',
-  LSAN_OPTIONS: `suppressions=${root}.ci/lsan.supp:print_suppressions=0`,
-  TSAN_OPTIONS: 'halt_on_error=1:exitcode=66',
-}
-
 async function testNative() {
   const preset = variant ?? 'native-tests'
   // Plain `npm test` leaves the stress tests to the sanitizers and to `npm run test:stress`.
   const label = variant ? undefined : part === 'stress' ? 'netvc_stress' : 'netvc_unit'
-  await buildPreset(preset, [label ?? 'netvc_tests'])
+  const programs = { netvc_stress: ['netvc_stress', 'netvc_soak'], netvc_unit: ['netvc_unit'] }
+  await buildPreset(preset, programs[label] ?? ['netvc_tests'])
   say(`C++ tests (${preset})`)
   const args = ['--test-dir', `build/${preset}`, '-j', process.env.JOBS ?? '2']
   args.push('--output-on-failure', '--no-tests=error')
@@ -48,19 +40,6 @@ async function testJs() {
   say(variant ? `JS tests (${variant} addon)` : 'JS tests')
   const args = ['node_modules/vitest/vitest.mjs', 'run', ...words]
   await run(...fixedAddresses(variant, process.execPath, args), { env })
-}
-
-/** Node is not built with the sanitizer, so its runtime has to be in the process first. */
-function asanAddonEnv() {
-  if (process.platform !== 'linux') fail('JS tests with asan run on Linux only')
-  const query = ['-print-file-name=libasan.so']
-  const runtime = execFileSync('g++', query, { encoding: 'utf8' }).trim()
-  if (!existsSync(runtime)) fail('missing libasan; on Debian: apt-get install g++')
-  return {
-    LD_PRELOAD: runtime,
-    NETVC_BINARY: `${root}build/asan/netvc.node`,
-    NETVC_SANITIZE: variant,
-  }
 }
 
 // All that is needed is checked first, so that nothing is found missing after minutes of building.

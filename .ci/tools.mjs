@@ -1,6 +1,6 @@
 // What the drivers in this folder share: running commands, saying which tool is missing, and
 // knowing what is stale. No dependencies, since some drivers run before anything is built.
-import { spawn, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
   accessSync,
   constants,
@@ -77,6 +77,27 @@ export function fixedAddresses(variant, command, args) {
   const wanted = variant === 'asan' || variant === 'tsan'
   const possible = wanted && spawnSync('setarch', ['-R', 'true']).status === 0
   return possible ? ['setarch', ['-R', command, ...args]] : [command, args]
+}
+
+/** What sanitized programs run with. */
+export const sanitizerEnv = {
+  ASAN_OPTIONS: 'detect_leaks=1',
+  UBSAN_OPTIONS: 'print_stacktrace=1',
+  LSAN_OPTIONS: `suppressions=${root}.ci/lsan.supp:print_suppressions=0`,
+  TSAN_OPTIONS: 'halt_on_error=1:exitcode=66',
+}
+
+/** Node is not built with the sanitizer, so its runtime has to be in the process first. */
+export function asanAddonEnv() {
+  if (process.platform !== 'linux') fail('JS tests with asan run on Linux only')
+  const query = ['-print-file-name=libasan.so']
+  const runtime = execFileSync('g++', query, { encoding: 'utf8' }).trim()
+  if (!existsSync(runtime)) fail('missing libasan; on Debian: apt-get install g++')
+  return {
+    LD_PRELOAD: runtime,
+    NETVC_BINARY: `${root}build/asan/netvc.node`,
+    NETVC_SANITIZE: 'asan',
+  }
 }
 
 /** Path of a program installed by npm in this checkout. */

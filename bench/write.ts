@@ -3,15 +3,12 @@
 // JSON and ends; a round runs each of them once, in rotated order. See README.md.
 // Exit code 1 when a program failed, not when a target is missed.
 
-import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs, promisify } from 'node:util'
-import { printTable, progress } from './harness/console.js'
-import { describeMachine } from './harness/machine.js'
-import { programTable, programTargets, type Group, type Run } from './harness/programs.js'
-import { markdownTable } from './harness/report.js'
+import { parseArgs } from 'node:util'
+import type { Group } from './harness/programs.js'
+import { runSeries } from './harness/series.js'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const peer = (name: string, ...args: string[]) => [
@@ -89,60 +86,13 @@ function groups(): Group[] {
   return [...native, ...workers, blocked, fanOut]
 }
 
-const execute = promisify(execFile)
-
-async function main(): Promise<void> {
-  if (!existsSync(join(flags.native, 'netvc_write_submit'))) {
-    throw new Error(`netvc_write_submit is not in ${flags.native}; npm run bench:write builds it`)
-  }
-  const machine = describeMachine(undefined)
-  const all = groups()
-  const rounds = Number(flags.rounds)
-  const runs: Run[] = []
-  const perRound = all.reduce((sum, g) => sum + Object.keys(g.programs).length, 0)
-  const bar = progress(rounds * perRound)
-  for (let round = 0; round < rounds; round++) {
-    for (const group of all) {
-      const names = Object.keys(group.programs)
-      for (let i = 0; i < names.length; i++) {
-        const name = names[(i + round) % names.length]
-        bar.step(`${group.id}, round ${String(round + 1)}: ${name}`)
-        const [command, ...args] = group.programs[name]
-        const { stdout } = await execute(command, args, { timeout: 120_000 })
-        const figures = JSON.parse(stdout) as Record<string, number>
-        runs.push({ group: group.id, program: name, round, figures })
-      }
-    }
-  }
-  bar.stop()
-
-  const date = new Date().toISOString().slice(0, 10)
-  const sections = all.map((group) => ({ group, table: programTable(group, runs) }))
-  const targets = programTargets(all, runs)
-  for (const { group, table } of sections) {
-    console.log(`\n${group.title}`)
-    printTable(table)
-  }
-  console.log('\nTargets')
-  printTable(targets)
-
-  const folder = resolve(flags.out)
-  mkdirSync(folder, { recursive: true })
-  const file = join(folder, `${date}-write`)
-  const text = [
-    `# netvc benchmarks: writing from anywhere, ${date}`,
-    `${machine.cpu}, ${String(machine.cpus)} CPUs; Linux ${machine.kernel}; Node ${machine.node}; ` +
-      `load average at the start ${machine.loadAverage.toFixed(2)}; ${String(rounds)} rounds, ` +
-      'medians, *min – max* over the rounds; ratios are of the same round. Every program checks ' +
-      'every byte. Reading the clock costs 20 ns, which are in each native submission.',
-    '## Targets',
-    markdownTable(targets),
-    ...sections.flatMap(({ group, table }) => [`## ${group.title}`, markdownTable(table)]),
-    '',
-  ].join('\n\n')
-  writeFileSync(`${file}.md`, text)
-  writeFileSync(`${file}.json`, JSON.stringify({ date, machine, runs }, null, 1))
-  console.log(`\nWritten: ${file}.{md,json}`)
+if (!existsSync(join(flags.native, 'netvc_write_submit'))) {
+  throw new Error(`netvc_write_submit is not in ${flags.native}; npm run bench:write builds it`)
 }
-
-await main()
+await runSeries(groups(), Number(flags.rounds), {
+  name: 'write',
+  title: 'netvc benchmarks: writing from anywhere',
+  remark:
+    'Every program checks every byte. Reading the clock costs 20 ns, which are in each native submission.',
+  folder: flags.out,
+})

@@ -194,6 +194,13 @@ function fields(n: number, syscall: string, address: string | undefined) {
   return address === undefined ? { errno: n, syscall } : { errno: n, syscall, address }
 }
 
+/** One handler has thrown, and others are still to be called (AD-3). */
+export function rethrowLater(error: unknown): void {
+  process.nextTick(() => {
+    throw error
+  })
+}
+
 /** How a wrong value looks in a message: its type, and itself when that is short. */
 export function received(value: unknown): string {
   if (value === null || value === undefined) return String(value)

@@ -1,6 +1,6 @@
 import { VCEvent } from './events.js'
 import { native } from './native.js'
-import { outOfRange, wrongType } from './errors.js'
+import { outOfRange, rethrowLater, wrongType } from './errors.js'
 import { maxInt } from './options.js'
 import type { VConnection } from './vconnection.js'
 import type { VIO } from './vio.js'
@@ -73,7 +73,13 @@ export function tellTimeout(
   const reader = read?.handler
   const writer = write?.handler
   if (reader) {
-    reader(event, read)
+    try {
+      reader(event, read)
+    } catch (error) {
+      if (!writer || writer === reader) throw error
+      // The writer is told all the same, and its own error would take the place of this one.
+      rethrowLater(error)
+    }
     if (write?.handler !== writer || !holds()) return
   }
   if (writer && writer !== reader) writer(event, write)

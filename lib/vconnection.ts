@@ -337,12 +337,14 @@ export class VConnection extends VCControl {
       handler(kind, vio)
       return
     }
-    // What the handler adds is taken without a reenable (WR-5).
+    // What the handler adds is taken without a reenable (WR-5), also when it throws then.
     const buffer = vio.reader?.buffer
     const before = buffer?.produced ?? 0
-    handler(kind, vio)
-    if (vio.generation === generation && buffer && !buffer.isFreed && buffer.produced !== before) {
-      native.reenable(this.slot, this.version, 1)
+    try {
+      handler(kind, vio)
+    } finally {
+      if (vio.generation === generation && buffer && !buffer.isFreed && buffer.produced !== before)
+        native.reenable(this.slot, this.version, 1)
     }
   }
 

@@ -1,4 +1,4 @@
-import { NetvcError, outOfRange, wrongType } from './errors.js'
+import { NetvcError, outOfRange, rethrowLater, wrongType } from './errors.js'
 import { GONE, native } from './native.js'
 import { checkOptions, maxInt } from './options.js'
 import type { VConnection } from './vconnection.js'
@@ -72,7 +72,13 @@ export class Seat {
 
   tellParked(slot: number, version: number): void {
     const id = (BigInt(version >>> 0) << 32n) | BigInt(slot >>> 0)
-    for (const listener of [...this.parkedListeners]) listener(id)
+    for (const listener of [...this.parkedListeners]) {
+      try {
+        listener(id)
+      } catch (error) {
+        rethrowLater(error)
+      }
+    }
   }
 }
 

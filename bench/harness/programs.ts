@@ -71,7 +71,7 @@ export function programTargets(groups: Group[], runs: Run[]): TextTable {
       )
       const spread = spreadOf(ratios)
       return [
-        `${program} : ${against}`,
+        `${program} : ${against}, ${group.figures[figure]}`,
         group.title,
         `≤ ${ratio(atMost)}`,
         ratio(spread.median),

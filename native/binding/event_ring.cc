@@ -1,5 +1,7 @@
 #include "binding/event_ring.h"
 
+#include <algorithm>
+
 #include "vc/event.h"
 
 namespace netvc {
@@ -38,6 +40,13 @@ void EventRing::merge_ready(uint32_t from, uint32_t n) {
   for (uint32_t i = from; i < from + n; ++i) {
     EventRecord& r = records_[i];
     const auto e = static_cast<Event>(r.kind);
+    if (e == Event::kInactivityTimeout || e == Event::kActiveTimeout) {
+      // What moved after it is told after it: no READY of the connection is joined across it.
+      for (size_t key = size_t{r.slot} * 2; key < std::min(size_t{r.slot} * 2 + 2, seen_.size());
+           ++key)
+        seen_[key] = {};
+      continue;
+    }
     if (e != Event::kReadReady && e != Event::kWriteReady) continue;
     const size_t key = size_t{r.slot} * 2 + static_cast<size_t>(r.side);
     if (key >= seen_.size()) seen_.resize(key * 2 + 64);

@@ -75,8 +75,8 @@ class EventRing {
   void advance(uint32_t n) {
     head_.store(head_.load(std::memory_order_relaxed) + n, std::memory_order_release);
   }
-  /// Joins later READY records of one VIO with the first one of the batch (AD-4); terminal ones
-  /// stay where they are (AD-5).
+  /// Joins later READY records of one VIO with the first one of the batch (AD-4), or after a
+  /// timeout of its connection; others stay where they are (AD-5).
   void merge_ready(uint32_t from, uint32_t n);
   bool empty() const {
     return tail_.load(std::memory_order_seq_cst) == head_.load(std::memory_order_relaxed);

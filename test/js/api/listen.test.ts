@@ -6,7 +6,8 @@ import { describe, expect, test } from 'vitest'
 import { abstractAddress, temporaryDirectory, transports, unixPath } from '../support/addresses.js'
 import { endsWell, runChild, startChild } from '../support/child.js'
 import { onBothEngines } from '../support/engines.js'
-import { eventually, openDescriptors, turn, useWorld } from '../support/fixture.js'
+import { openDescriptors } from '../support/descriptors.js'
+import { eventually, turn, useWorld } from '../support/fixture.js'
 import { pattern } from '../support/pattern.js'
 
 describe('Reactor.listen', () => {

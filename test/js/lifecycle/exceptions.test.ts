@@ -166,6 +166,50 @@ describe('handlers that throw', () => {
       expect(log).toEqual(names)
     })
 
+    test('a WRITE_READY handler that adds bytes and throws: they leave (AD-3, WR-5)', async () => {
+      const { log, received } = await run<{ log: string[]; received: string }>(`
+        const log = report.log = []
+        process.on('uncaughtException', (error) => log.push(error.message))
+        const [[client, server]] = await pairs(1)
+        report.received = ''
+        read(client, (event, text) => {
+          report.received += text
+          if (event === VCEvent.EOS) reactor.close()
+        })
+        const buffer = new MIOBuffer(), reader = buffer.allocReader()
+        server.doIoWrite((event) => {
+          log.push(VCEvent[event])
+          if (event === VCEvent.WRITE_COMPLETE) return server.doIoClose()
+          buffer.write('half')
+          throw new Error('after it')
+        }, 8, reader)`)
+      expect(received).toBe('halfhalf')
+      expect(log).toEqual([
+        ...['WRITE_READY', 'after it', 'WRITE_READY', 'after it'],
+        'WRITE_COMPLETE',
+      ])
+    })
+
+    test('a reader that throws at a timeout: the writer is told all the same (AD-3, TO-8)', async () => {
+      const { log } = await run<{ log: string[] }>(`
+        const log = report.log = []
+        process.on('uncaughtException', (error) => {
+          log.push(error.message)
+          if (log.length === 4) reactor.close()
+        })
+        const [[, server]] = await pairs(1)
+        const tell = (who) => (event) => {
+          if (event !== VCEvent.INACTIVITY_TIMEOUT) return
+          log.push(who)
+          throw new Error('error of ' + who)
+        }
+        server.doIoRead(tell('reader'), Infinity, new MIOBuffer())
+        server.doIoWrite(tell('writer'), Infinity, new MIOBuffer().allocReader())
+        server.setInactivityTimeout(20)`)
+      expect(log.slice(0, 2)).toEqual(['reader', 'writer'])
+      expect(log.slice(2).sort()).toEqual(['error of reader', 'error of writer'])
+    })
+
     test('an accept handler that throws: the other connections are accepted (AD-3)', async () => {
       const { log, replies } = await run<{ log: string[]; replies: string[] }>(`
         const n = 20

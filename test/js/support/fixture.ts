@@ -1,4 +1,3 @@
-import { readdirSync, readlinkSync } from 'node:fs'
 import {
   MIOBuffer,
   Reactor,
@@ -10,22 +9,9 @@ import {
   type VConnection,
 } from 'netvc'
 import { afterEach, beforeEach, expect } from 'vitest'
+import { openDescriptors } from './descriptors.js'
 import { PatternChecker } from './pattern.js'
 import { Recorder, violations } from './recorder.js'
-
-/** Sockets and pollers of this process, by what /proc says they are. */
-export function openDescriptors(): string[] {
-  const found: string[] = []
-  for (const fd of readdirSync('/proc/self/fd')) {
-    try {
-      const target = readlinkSync(`/proc/self/fd/${fd}`)
-      if (/^(socket:|pipe:|anon_inode:\[event)/.test(target)) found.push(target)
-    } catch {
-      // The directory listing's own descriptor.
-    }
-  }
-  return found
-}
 
 /** Lets the loop turn until a condition holds; for what nobody announces. */
 export async function eventually(test: () => boolean, what: string): Promise<void> {

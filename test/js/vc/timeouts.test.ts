@@ -58,6 +58,37 @@ describe('timeouts of a connection', () => {
       },
     )
 
+    // Nothing happens beside a busy JavaScript thread on the inline engine.
+    test.runIf(threads > 0)(
+      'bytes that came after a timeout are told after it, in one batch too (INV-5, INV-14)',
+      async () => {
+        const { world } = box
+        const [client, server] = await world.pair()
+        const told: string[] = []
+        const buffer = world.buffer()
+        server.doIoRead(
+          (event, vio) => told.push(`${VCEvent[event]} ${String(vio.ndone)}`),
+          9,
+          buffer,
+        )
+        const until = (test: () => boolean) => {
+          const limit = Date.now() + 10_000
+          while (!test()) if (Date.now() > limit) throw new Error('never happened')
+        }
+        const events = () => world.reactor.stats().events
+        server.setInactivityTimeout(short)
+        // In one turn of the loop, which sees all of it as one batch.
+        client.write('a', {})
+        until(() => server.inspect()?.bytesIn === 1)
+        const before = events()
+        until(() => events() > before)
+        client.write('b', {})
+        until(() => server.inspect()?.bytesIn === 2)
+        await eventually(() => told.length > 2, 'all is told')
+        expect(told).toEqual(['READ_READY 1', 'INACTIVITY_TIMEOUT 1', 'READ_READY 2'])
+      },
+    )
+
     test('traffic starts inactivity anew, and the active one comes all the same (TO-6, B-76)', async () => {
       const { world } = box
       const [client, server] = await world.pair()

@@ -75,11 +75,12 @@ describe('workers that come and go', () => {
             `${frame.toString()}
              const target = Reactor.address(workerData.id)
              let i = 0
-             const pump = () => {
-               for (let n = 0; n < 3; n++) target.write(frame(workerData.writer, i++, 1000))
-               setImmediate(pump)
-             }
-             pump()
+             ;(async () => {
+               for (;;) {
+                 if (!target.write(frame(workerData.writer, i++, 1000))) await target.drained()
+                 else if (i % 3 === 0) await turn()
+               }
+             })()
              reactor.register(echo, { onExit: '${park ? 'park' : 'close'}' })`,
             { id: target.id, writer },
           )

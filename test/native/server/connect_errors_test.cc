@@ -4,6 +4,7 @@
 
 #include "support/accept_log.h"
 #include "support/fault_injector.h"
+#include "support/forms.h"
 #include "support/leak_check.h"
 #include "support/temp_dir.h"
 
@@ -11,37 +12,72 @@ namespace netvc::test {
 
 TEST_CASE(
     "CN-2 4.5: failures of socket(2) and connect(2) are told with their errno, synchronously") {
-  for (SocketOp op : {SocketOp::kSocket, SocketOp::kConnect}) {
-    for (int error : {EMFILE, ENFILE, ENOBUFS, EADDRNOTAVAIL, ENETUNREACH, EHOSTUNREACH}) {
-      CAPTURE(error);
-      LeakCheck leaks;
-      Faults faults;
-      Loop loop;
-      ConnectLog log;
-      faults.script(op, Faults::kAnyFd, {fail(error), fail(error)});
-      connect_s(loop.h, loopback(Family::kTcp4, 9), {}, &log);
-      CHECK_EQ(log.failed, 1);
-      CHECK_EQ(log.error.code, error);
-      CHECK_EQ(log.error.error_number, error);
-      connect_re(loop.h, loopback(Family::kTcp4, 9), {}, &log);
-      CHECK_EQ(log.failed, 2);
-      CHECK_EQ(loop.h.open_count(), 0);
-      CHECK_EQ(leaks.connections(), 0);
+  for (const Form form : kForms) {
+    CAPTURE(name_of(form));
+    for (SocketOp op : {SocketOp::kSocket, SocketOp::kConnect}) {
+      for (int error : {EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL, ENETUNREACH, EHOSTUNREACH,
+                        ECONNREFUSED, ETIMEDOUT, EACCES}) {
+        CAPTURE(error);
+        LeakCheck leaks;
+        Faults faults;
+        ConnectLog log;
+        Runner runner(form);
+        faults.script(op, Faults::kAnyFd, {fail(error), fail(error)});
+        runner.call([&](NetHandler& h) {
+          connect_s(h, loopback(Family::kTcp4, 9), {}, &log);
+          CHECK_EQ(log.failed, 1);
+          CHECK_EQ(log.error.code, error);
+          CHECK_EQ(log.error.error_number, error);
+          connect_re(h, loopback(Family::kTcp4, 9), {}, &log);
+          CHECK_EQ(log.failed, 2);
+          CHECK_EQ(log.opened, 0);
+          CHECK_EQ(h.open_count(), 0);
+          CHECK_EQ(h.timers.size(), 0);
+        });
+        CHECK_EQ(leaks.connections(), 0);
+        CHECK_EQ(faults.left(), 0);
+      }
     }
   }
 }
 
-TEST_CASE("CN-2 4.5: EINTR from connect is an attempt in progress") {
-  LeakCheck leaks;
-  Faults faults;
-  Loop loop;
-  Server server(loop);
-  ConnectLog log;
-  faults.script(SocketOp::kConnect, Faults::kAnyFd, {fail(EINTR)});
-  connect_s(loop.h, server.address(), {}, &log);
-  REQUIRE(loop.until([&] { return log.told(); }));
-  CHECK_EQ(log.opened, 1);
-  Acceptor::cancel(server.acceptor);
+TEST_CASE("CN-2 4.5: 0 and EINTR from connect are an attempt in progress, which opens") {
+  for (const Form form : kForms) {
+    for (const int interrupted : {0, 1, 3}) {
+      LeakCheck leaks;
+      Faults faults;
+      ConnectLog log;
+      Runner runner(form);
+      Ref<ListenSocket> socket;
+      REQUIRE_EQ(ListenSocket::open(loopback(Family::kTcp4), {}, &socket), 0);
+      for (int i = 0; i < interrupted; ++i)
+        faults.script(SocketOp::kConnect, Faults::kAnyFd, {fail(EINTR)});
+      runner.call([&](NetHandler& h) { connect_s(h, socket->address(), {}, &log); });
+      REQUIRE(runner.until([&] { return log.told(); }));
+      CHECK_EQ(log.opened, 1);
+      CHECK_EQ(faults.calls(SocketOp::kConnect), interrupted + 1);
+    }
+  }
+}
+
+TEST_CASE("CN-7 4.5: EINPROGRESS that stays one ends by the timeout") {
+  for (const Form form : kForms) {
+    LeakCheck leaks;
+    Faults faults;
+    ConnectLog log;
+    Runner runner(form);
+    faults.script(SocketOp::kConnect, Faults::kAnyFd, {fail(EINPROGRESS)});
+    const Nanos start = monotonic_now();
+    runner.call([&](NetHandler& h) {
+      connect_s(h, loopback(Family::kTcp4, 9), {}, &log, 20 * kMillisecond);
+      CHECK_FALSE(log.told());
+      CHECK_EQ(h.open_count(), 1);
+    });
+    REQUIRE(runner.until([&] { return log.told(); }));
+    CHECK_GE(monotonic_now() - start, 20 * kMillisecond);
+    CHECK_EQ(log.failed, 1);
+    CHECK_EQ(log.error.code, ENET_CONNECT_TIMEOUT);
+  }
 }
 
 TEST_CASE("CN-2: unix - no such file, nobody listening, backlog full") {

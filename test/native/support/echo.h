@@ -38,6 +38,7 @@ class EchoConnection final : public Recorder {
         vc_.reenable(&vc_.read_vio);
         return 0;
       case Event::kEos:
+        if (vio->op == Op::kWrite) break;  // reset: nothing more will leave
         vc_.write_vio.done();
         if (vc_.write_vio.ntodo() > 0) return vc_.reenable(&vc_.write_vio), 0;
         break;
