@@ -199,6 +199,15 @@ class NetHandler {
   /// Any thread. A handler that was never opened, or has retired; goes back when it is dropped.
   static Lent lend();
 
+  /// A connection that has been there for a while has moved bytes.
+  void was_busy() {
+    ++busy_;
+    last_busy_ = now_;
+  }
+  /// How often that was, and when last: work that should not wait for newcomers (AC-7).
+  uint64_t busy() const { return busy_; }
+  Nanos last_busy() const { return last_busy_; }
+
   /// Monotonic time read once per turn; good enough for deadlines.
   Nanos now() const { return now_; }
 
@@ -235,6 +244,8 @@ class NetHandler {
   Timer settle_timer_{&on_settle_timer, this};
   std::atomic<std::thread::id> thread_{};  // orders nothing: a thread only looks for itself
   Nanos now_ = 0;
+  uint64_t busy_ = 0;
+  Nanos last_busy_ = 0;
 };
 
 }  // namespace netvc

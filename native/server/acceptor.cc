@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -151,10 +152,27 @@ void Acceptor::call_ended() {
 
 void Acceptor::net_io(Direction&) {
   Ref<Acceptor> keep(this);  // the user may cancel in on_accept
-  for (int left = socket_->options().accepts_per_wakeup; left > 0; --left) {
+  for (int left = share_of_turn(); left > 0; --left) {
     if (!accept_one() || !self_) return;
   }
   handler->reschedule(read);  // fairness: the rest in the next turn (AC-7)
+}
+
+// An accept, with what follows it, costs as much as some messages: so many of those who are there
+// are served for each, as long as they keep the thread busy; but one now and then in any case.
+int Acceptor::share_of_turn() {
+  const int most = socket_->options().accepts_per_wakeup;
+  const Nanos now = handler->now();
+  const uint64_t served = handler->busy() - served_before_;
+  const bool quiet = now - handler->last_busy() > kQuiet;
+  const uint64_t earned = std::min<uint64_t>(served / kBusyPerAccept, static_cast<uint64_t>(most));
+  int share = quiet ? most : static_cast<int>(earned);
+  if (share == 0 && now - shared_at_ > kQuiet) share = 1;
+  if (share == 0) return 0;
+  shared_at_ = now;
+  // What was earned and not used up is lost, so that nobody saves for a burst.
+  served_before_ = handler->busy() - (quiet ? 0 : served % kBusyPerAccept);
+  return share;
 }
 
 // True when another one may be waiting.

@@ -2,8 +2,8 @@
 //
 // ListenSocket: a bound, listening descriptor and what accepted connections get (AC-1, AC-2).
 // Acceptor: drives one ListenSocket on one NetHandler: accepts until there is nothing more or the
-// limit per wake-up is reached (AC-7), makes connections, hands each to the net thread that is
-// next, attaches it there and tells the handler (AC-3..AC-5).
+// limit per wake-up is reached (AC-7; fewer while those who are there are busy), makes connections,
+// hands each to the net thread that is next, attaches it there and tells the handler (AC-3..AC-5).
 //
 // Out of descriptors (MA-2, B-40, INV-22) it evicts the connection that has idled longest, if one
 // was put into the keep-alive queue, and waits for its descriptor; otherwise it takes in and closes
@@ -109,6 +109,8 @@ class Acceptor final : public RefCounted<Acceptor>, private NetEvent {
   static void cancel(Ref<Acceptor> a);
 
   static constexpr Nanos kPause = 50 * kMillisecond;      // after EMFILE, ENFILE, ENOBUFS, ENOMEM
+  static constexpr int kBusyPerAccept = 8;                // activations of others for each accept
+  static constexpr Nanos kQuiet = kMillisecond;           // after it they are not busy any more
   static constexpr int kRescues = 32;                     // between two such pauses
   static constexpr Nanos kFullPause = 10 * kMillisecond;  // between two looks whether one has gone
 
@@ -118,6 +120,7 @@ class Acceptor final : public RefCounted<Acceptor>, private NetEvent {
   bool is_connection() const override { return false; }
   bool accept_one();
   bool admit(Admission::Ticket* ticket);
+  int share_of_turn();
   bool throttled();
   bool somebody_waits();
   bool make_room();
@@ -136,7 +139,9 @@ class Acceptor final : public RefCounted<Acceptor>, private NetEvent {
   Timer pause_;
   UniqueFd spare_;  // given up for a moment, so that who waits can be accepted, and closed (MA-2)
   int rescues_ = 0;
-  Ref<Acceptor> self_;  // while started
+  uint64_t served_before_ = 0;  // NetHandler::busy() that accepts were taken for
+  Nanos shared_at_ = 0;         // when the last ones were taken
+  Ref<Acceptor> self_;          // while started
   // start stores home_ and looks at cancelled_; cancel stores cancelled_ and looks at home_: all
   // four seq_cst, so that one of them sees the other.
   std::atomic<NetHandler*> home_{nullptr};

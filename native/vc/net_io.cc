@@ -167,6 +167,7 @@ int64_t NetVConnection::fill_from_net(MIOBuffer& buf, int64_t toread) {
   }
   retries_ = 0;
   bytes_in_ += got - before;
+  if (handler->now() - submit_time_ > kNew) handler->was_busy();
   handler->counters.read_bytes.add(got - before);
   net_activity();
   NETVC_CHECK(buf.fill(got));

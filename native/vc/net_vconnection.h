@@ -244,6 +244,7 @@ class NetVConnection final : public VConnection, public NetEvent {
 
   static constexpr unsigned kShutRead = 1, kShutWrite = 2;
   static constexpr Nanos kLingerLimit = 10 * kSecond;  // unsent messages after do_io_close
+  static constexpr Nanos kNew = 10 * kMillisecond;     // so long it is a newcomer (AC-7)
 
  private:
   friend class VersionedPool<NetVConnection>;
