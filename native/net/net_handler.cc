@@ -119,6 +119,7 @@ void NetHandler::turn(Nanos max_wait) {
   const int n = poller_->wait(timeout_ms);
   if (timeout_ms != 0) sleeping_.store(false, std::memory_order_relaxed);
   if (n > 0) counters.poll_events.add(n);
+  quiet_turn_ = n <= 0;
   now_ = monotonic_now();
   run_mailbox();
 

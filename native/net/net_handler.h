@@ -206,6 +206,8 @@ class NetHandler {
   }
   /// How often that was, and when last: work that should not wait for newcomers (AC-7).
   uint64_t busy() const { return busy_; }
+  /// This turn's poll had nothing to say: there is time to spare.
+  bool quiet_turn() const { return quiet_turn_; }
   Nanos last_busy() const { return last_busy_; }
 
   /// Monotonic time read once per turn; good enough for deadlines.
@@ -245,6 +247,7 @@ class NetHandler {
   std::atomic<std::thread::id> thread_{};  // orders nothing: a thread only looks for itself
   Nanos now_ = 0;
   uint64_t busy_ = 0;
+  bool quiet_turn_ = false;
   Nanos last_busy_ = 0;
 };
 

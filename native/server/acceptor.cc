@@ -159,20 +159,20 @@ void Acceptor::net_io(Direction&) {
 }
 
 // An accept, with what follows it, costs as much as some messages: so many of those who are there
-// are served for each, as long as they keep the thread busy; but one now and then in any case.
+// are served for each, as long as they keep the thread busy; and one whenever nothing else is to
+// do.
 int Acceptor::share_of_turn() {
   const int most = socket_->options().accepts_per_wakeup;
-  const Nanos now = handler->now();
   const uint64_t served = handler->busy() - served_before_;
-  const bool quiet = now - handler->last_busy() > kQuiet;
-  const uint64_t earned = std::min<uint64_t>(served / kBusyPerAccept, static_cast<uint64_t>(most));
-  int share = quiet ? most : static_cast<int>(earned);
-  if (share == 0 && now - shared_at_ > kQuiet) share = 1;
-  if (share == 0) return 0;
-  shared_at_ = now;
+  if (handler->now() - handler->last_busy() > kQuiet) {
+    served_before_ = handler->busy();
+    return most;
+  }
+  const uint64_t earned = std::min(served / kBusyPerAccept, static_cast<uint64_t>(most));
+  const auto share = static_cast<int>(earned);
   // What was earned and not used up is lost, so that nobody saves for a burst.
-  served_before_ = handler->busy() - (quiet ? 0 : served % kBusyPerAccept);
-  return share;
+  if (share > 0) served_before_ = handler->busy() - served % kBusyPerAccept;
+  return handler->quiet_turn() ? std::max(share, 1) : share;
 }
 
 // True when another one may be waiting.

@@ -140,7 +140,6 @@ class Acceptor final : public RefCounted<Acceptor>, private NetEvent {
   UniqueFd spare_;  // given up for a moment, so that who waits can be accepted, and closed (MA-2)
   int rescues_ = 0;
   uint64_t served_before_ = 0;  // NetHandler::busy() that accepts were taken for
-  Nanos shared_at_ = 0;         // when the last ones were taken
   Ref<Acceptor> self_;          // while started
   // start stores home_ and looks at cancelled_; cancel stores cancelled_ and looks at home_: all
   // four seq_cst, so that one of them sees the other.
