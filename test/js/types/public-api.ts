@@ -9,8 +9,12 @@ import {
   VCEvent,
   VCHandle,
   writeMany,
+  type AcceptLimit,
   type Chooser,
+  type ClosedConnectionInfo,
+  type ConnectionInfo,
   type Distribute,
+  type DrainResult,
   type IOBufferReader,
   type KeepAliveOptions,
   type Listener,
@@ -20,6 +24,7 @@ import {
   type Message,
   type MIOBufferOptions,
   type OriginTraceOptions,
+  type QueueLimits,
   type ReactorOptions,
   type ReactorStats,
   type RegisterOptions,
@@ -28,6 +33,7 @@ import {
   type SocketOptionValues,
   type TcpInfo,
   type TcpState,
+  type ThrottleState,
   type Tunnel,
   type TunnelOptions,
   type TunnelResult,
@@ -164,6 +170,32 @@ export function refusedAnywhere(vc: VCHandle, reactor: Reactor): void {
   vc.setFailed(5)
   // @ts-expect-error: made by Reactor.address
   void (new VCHandle() satisfies VCHandle)
+}
+
+export async function limits(reactor: Reactor, vc: VConnection): Promise<number> {
+  const queues: QueueLimits = { maxQueued: 100 }
+  reactor.setQueueLimits(queues)
+  new Reactor({ threads: 2, maxActive: 10, maxConnections: 1000 })
+  const admitted: boolean = await vc.addToActiveQueue()
+  if (admitted) vc.addToKeepAliveQueue()
+  else vc.removeFromQueues()
+  await vc.migrate(1)
+  Reactor.setThrottle(-1)
+  const { open, limit, emergency }: ThrottleState = Reactor.throttle()
+  const rows: ConnectionInfo[] = reactor.connections()
+  const gone: ClosedConnectionInfo[] = reactor.recentlyClosed()
+  const told = (what: AcceptLimit) => void what
+  await reactor.listen('tcp://127.0.0.1:0', () => {}, {
+    idleTimeout: 1000,
+    backdoor: true,
+    onLimited: told,
+  })
+  const { closed }: DrainResult = await reactor.drain({
+    deadline: 1,
+    beforeClose: ({ closed }) => void closed,
+  })
+  const waits = rows.filter(({ queue }) => queue === 'keep-alive').length
+  return emergency ? limit - open : closed + gone.length + waits
 }
 
 export function refused(vc: VConnection, reader: IOBufferReader, buffer: MIOBuffer): void {
