@@ -72,7 +72,16 @@ describe('limits of a listener', () => {
       second.closeWithReset()
       first.doIoClose()
       served.accepted[0].doIoClose()
-      await eventually(() => served.stats().open === 0, 'nobody is left')
+      // The kernel may still hand it over: then it has its end.
+      const late = new Set<VConnection>()
+      await eventually(() => {
+        for (const vc of served.accepted.slice(1)) {
+          if (late.has(vc)) continue
+          late.add(vc)
+          vc.doIoRead(() => vc.doIoClose(), Infinity, world.buffer())
+        }
+        return served.stats().open === 0
+      }, 'nobody is left')
     })
 
     test('maxConnectionsPerAddress: more are reset; unix sockets are not counted', async () => {
@@ -223,8 +232,11 @@ describe('throttle', () => {
       } finally {
         Reactor.setThrottle(-1)
       }
-      for (const vc of [...door.accepted, ...served.accepted]) vc.doIoClose()
-      await eventually(() => Reactor.throttle().open <= before.open, 'TH-1: all are counted off')
+      // Some may still be on their way from the kernel's queue.
+      await eventually(() => {
+        for (const vc of [...door.accepted, ...served.accepted]) vc.doIoClose()
+        return Reactor.throttle().open <= before.open
+      }, 'TH-1: all are counted off')
     })
 
     test('wrong arguments', () => {
