@@ -53,7 +53,8 @@ describe('assign() that cannot be', () => {
     const handle = Reactor.address(closed.id)!
     const other = new VCHandle(closed.slot, closed.version)
     closed.doIoClose()
-    await eventually(() => handle.closed, 'its net thread knows it')
+    const assigned = () => code(() => other.assign(worker.threadId))
+    await eventually(() => assigned() === 'ERR_VC_CLOSED', 'its net thread knows it')
     for (const vc of [closed, handle, other]) {
       expect(code(() => vc.assign(worker.threadId))).toBe('ERR_VC_CLOSED')
     }
