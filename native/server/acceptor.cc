@@ -159,8 +159,7 @@ void Acceptor::net_io(Direction&) {
 }
 
 // An accept, with what follows it, costs as much as some messages: so many of those who are there
-// are served for each, as long as they keep the thread busy; and one whenever nothing else is to
-// do.
+// are served for each, as long as they keep the thread busy; and one when nothing else is to do.
 int Acceptor::share_of_turn() {
   const int most = socket_->options().accepts_per_wakeup;
   const uint64_t served = handler->busy() - served_before_;
@@ -188,9 +187,9 @@ bool Acceptor::accept_one() {
     Connection con(fd, peer);
     rescues_ = 0;
     if (!socket_->options().backdoor && Throttle::process().check_fd(fd, handler->now())) {
+      if (admission) admission->cancel(&ticket);
       handler->counters.accept_rescued.add();
       told_->on_accept_limited(Admission::Verdict::kNoDescriptor);
-      if (admission) admission->cancel(&ticket);
       return true;
     }
     if (admission && admission->enter(peer, &ticket) != Admission::Verdict::kAdmitted) {

@@ -1,14 +1,11 @@
 #include "vc/net_vconnection.h"
 
-#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #ifdef __linux__
 #include <linux/sockios.h>
 #endif
 
-#include <cstring>
-
-#include "net/socket_ops.h"
+#include "net/socket_options.h"
 #include "vc/extras.h"
 #include "vc/pending_connect.h"
 
@@ -175,13 +172,7 @@ int NetVConnection::outstanding() const {
 }
 
 int NetVConnection::set_tcp_congestion_control(const char* name) {
-#ifdef TCP_CONGESTION
-  return ::setsockopt(con_.fd(), IPPROTO_TCP, TCP_CONGESTION, name,
-                      static_cast<socklen_t>(std::strlen(name)));
-#else
-  (void)name;
-  return -1;
-#endif
+  return set_congestion_control(con_.fd(), name) == 0 ? 0 : -1;
 }
 
 }  // namespace netvc

@@ -9,8 +9,8 @@ namespace netvc {
 
 class NetVConnection;
 
-/// Why a connect failed (CN-2, CN-7): a positive errno or one of the ENET_* codes below, and the
-/// errno behind it (0 for none).
+/// Why a connect failed (CN-2, CN-7): a positive errno or one of the ENET_* codes of vc/codes.h,
+/// and the errno behind it (0 for none).
 struct ConnectError {
   int code;
   int error_number;

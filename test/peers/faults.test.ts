@@ -9,6 +9,7 @@ import { pattern } from '../js/support/pattern.js'
 import { finally_ } from './support/cleanup.js'
 import { describeWith, Program } from './support/programs.js'
 import { Proxy, socatListener } from './support/proxy.js'
+import { settled } from './support/settled.js'
 import { connect, type Peer } from './support/sockets.js'
 
 /** Sends for ever, as fast as the other side takes it. */
@@ -25,18 +26,6 @@ async function flowing(t: Tunnel, aToB: number, bToA = 0): Promise<void> {
   while (t.aToB < aToB || t.bToA < bToA) {
     if (Date.now() > limit) throw new Error(`only ${String(t.aToB)} and ${String(t.bToA)} passed`)
     await sleep(1)
-  }
-}
-
-/** Waits until the tunnel has moved nothing for a while: everything on its way is full. */
-async function full(t: Tunnel): Promise<void> {
-  const limit = Date.now() + 20_000
-  for (let before = -1, same = 0; same < 5;) {
-    if (Date.now() > limit) throw new Error('it never came to rest')
-    const now = t.aToB
-    same = now === before ? same + 1 : 0
-    before = now
-    await sleep(50)
   }
 }
 
@@ -79,7 +68,7 @@ describeWith('socat', 'socat', 'real processes at both ends of a tunnel', () => 
       const t = await proxy.next()
       await flowing(t, 1 << 20)
       server.kill('SIGSTOP')
-      await full(t)
+      await settled(() => t.aToB)
       expect(t.aToB).toBeLessThan(bytes.length)
       server.kill('SIGCONT')
       expect((await server.exited).code).toBe(0)

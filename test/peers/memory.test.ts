@@ -1,28 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 
 import { pattern, PatternChecker } from '../js/support/pattern.js'
 import { Cli } from './support/cli.js'
+import { settled } from './support/settled.js'
 import { connect, Upstream } from './support/sockets.js'
 
 function rssKib(pid: number): number {
   const status = readFileSync(`/proc/${String(pid)}/status`, 'utf8')
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1])
-}
-
-/** Waits until a number has not changed for half a second. */
-async function settled(read: () => number): Promise<void> {
-  const limit = Date.now() + 20_000
-  for (let before = -1, same = 0; same < 5;) {
-    if (Date.now() > limit) throw new Error('it never came to rest')
-    const now = read()
-    same = now === before ? same + 1 : 0
-    before = now
-    await sleep(100)
-  }
 }
 
 const piece = 1 << 20
