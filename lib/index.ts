@@ -9,6 +9,7 @@ export type {
   ListenOptions,
   ReactorOptions,
 } from './options.js'
+export type { PairInfo, PairOptions } from './pairs.js'
 export { Reactor } from './reactor.js'
 export type { NativeStats as ReactorStats } from './native.js'
 export type { ClosedConnectionInfo, ConnectionInfo } from './connections.js'

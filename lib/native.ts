@@ -55,6 +55,16 @@ export interface Native {
     options: object,
   ): number
   cancelConnect(reactor: number, request: number): void
+  pair(
+    reactor: number,
+    options: object,
+  ): number | [activeSlot: number, activeVersion: number, slot: number, version: number]
+  pairInfo(
+    slot: number,
+    version: number,
+  ):
+    | [active: number, tag: string, tagId: number, internal: number, slot: number, version: number]
+    | undefined
 
   doIoRead(
     slot: number,

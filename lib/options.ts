@@ -1,5 +1,6 @@
 import { outOfRange, wrongType, NetvcArgumentError } from './errors.js'
 import type { WriteOptions } from './handle.js'
+import type { PairOptions } from './pairs.js'
 import type { QueueLimits } from './queues.js'
 import type { KeepAliveOptions, SocketOptions } from './socket-options.js'
 import type { TimeoutOptions } from './timeouts.js'
@@ -239,6 +240,17 @@ const connect: Record<keyof ConnectOptions, Check> = {
   signal,
 }
 
+const pair: Record<keyof PairOptions, Check> = {
+  size: integer(1, 64 * 1024 * 1024),
+  activeThread: integer(0, maxInt),
+  passiveThread: integer(0, maxInt),
+  activeAddress: text,
+  passiveAddress: text,
+  tag: text,
+  tagId: integer(0, maxInt),
+  internal: boolean,
+}
+
 const setSocketOptions: Record<keyof SocketOptions, Check> = {
   noDelay: boolean,
   keepAlive,
@@ -301,6 +313,7 @@ const tunnel: Record<string, Check> = {
 const tables = {
   listen,
   connect,
+  pair,
   write,
   register,
   reactor,

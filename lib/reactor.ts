@@ -15,6 +15,7 @@ import type { VCHandle } from './handle.js'
 import { held } from './hold.js'
 import type { Listener } from './listener.js'
 import { Listeners } from './listeners.js'
+import { lingerLimitMs, Lingering } from './lingering.js'
 import { native, type NativeStats } from './native.js'
 import {
   checkOptions,
@@ -24,6 +25,7 @@ import {
   type ListenOptions,
   type ReactorOptions,
 } from './options.js'
+import { makePair, type PairOptions } from './pairs.js'
 import {
   checkQueueLimits,
   Queues,
@@ -35,12 +37,11 @@ import {
 import { tunnelLimits, tunnelSizes, type Tunnel, type TunnelOptions } from './tunnel.js'
 import { given, startTimeouts, type TimeoutOptions } from './timeouts.js'
 import { VConnection } from './vconnection.js'
-import { mySeat, notShared, Seat, type RegisterOptions, type WorkerInfo } from './workers.js'
+import { WorkerSide } from './worker-side.js'
+import { mySeat, Seat } from './workers.js'
 
 const nowhere = { kind: 0, host: '', port: 0 } as const
 const canInline = !('Bun' in globalThis) && !('Deno' in globalThis)
-const closePollMs = 2
-const closeLimitMs = 10_500
 
 /** Reactors with something open, which live although nobody refers to them. */
 const active = new Set<Reactor>()
@@ -64,9 +65,9 @@ function closeNative({ handle, ports }: NativeReactor): void {
  * Owns connections and listeners of this JavaScript thread. It keeps the process alive while it has
  * any (see unref).
  */
-export class Reactor {
+export class Reactor extends WorkerSide {
   /** @internal */ readonly handle: number
-  /** @internal Only of the shared reactor. */ readonly seat: Seat | undefined
+  /** @internal */ readonly seat: Seat | undefined
   /** Net threads; 0 for the inline engine. */
   readonly threads: number
   readonly #ports: number[]
@@ -74,15 +75,16 @@ export class Reactor {
   readonly #listeners: Listeners
   readonly #queues: Queues
   readonly #connects: Connects
+  readonly #lingering: Lingering
   readonly #tunnels = new Map<number, Tunnel>()
   #connections = 0
   #lastId = 1
   #closing: Promise<void> | undefined
-  #unsent: NodeJS.Timeout | undefined
   #wantsRef = true
   #isRef = false
 
   constructor(options?: ReactorOptions) {
+    super()
     checkOptions('reactor', options)
     const wanted = options?.threads ?? 0
     const threads = wanted === 0 && !canInline ? 1 : wanted
@@ -90,7 +92,7 @@ export class Reactor {
     this.handle = attaching ? native.attachShared(threads, threadId) : native.createReactor(threads)
     if (this.handle < 0) throw systemError(this.handle, 'reactor')
     const changed = () => {
-      this.#updateRef()
+      this.updateRef()
     }
     this.#connects = new Connects(this.handle, changed)
     this.#listeners = new Listeners(this, changed, {
@@ -100,6 +102,7 @@ export class Reactor {
     this.#queues = new Queues(this.handle, options ?? {})
     this.#ports = native.ports(this.handle)
     this.seat = attaching ? new Seat(this.handle) : undefined
+    this.#lingering = new Lingering(this.handle, attaching)
     this.threads = attaching ? this.#ports.length : threads
     for (const port of this.#ports) openPort(port, this)
     forgotten.register(this, { handle: this.handle, ports: this.#ports }, this)
@@ -122,46 +125,6 @@ export class Reactor {
     }
     mySeat.current = shared.seat
     return shared
-  }
-
-  /**
-   * Takes connections that other threads assign to this one, or that a listener distributes;
-   * handler is called for each. Keeps this thread alive until unregister(); those that are on
-   * their way then still come. Shared reactor only.
-   */
-  register(handler: (vc: VConnection) => void, options?: RegisterOptions): void {
-    this.assertOpen('register')
-    this.sharedSeat('register').register(handler, options)
-    this.#updateRef()
-  }
-  unregister(): void {
-    if (!this.#closing) this.sharedSeat('unregister').unregister()
-    this.#updateRef()
-  }
-
-  /** The threads that use the shared reactor. */
-  workers(): WorkerInfo[] {
-    return this.sharedSeat('workers').workers()
-  }
-
-  /** Ids of connections whose thread has gone, and that nobody was given: see VCHandle.assign. */
-  parked(): bigint[] {
-    this.sharedSeat('parked')
-    return native.parked(this.handle)
-  }
-
-  /** listener hears of every connection that is parked from now on. The answer forgets it. */
-  onParked(listener: (id: bigint) => void): () => void {
-    if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener)
-    const { parkedListeners } = this.sharedSeat('onParked')
-    parkedListeners.add(listener)
-    return () => void parkedListeners.delete(listener)
-  }
-
-  /** @internal */
-  sharedSeat(what: string): Seat {
-    if (!this.seat) throw notShared(what)
-    return this.seat
   }
 
   /**
@@ -204,6 +167,24 @@ export class Reactor {
     return this.#closing
       ? Promise.reject(closedError('adopt'))
       : this.#connects.start(this.nextId(), nowhere, `fd ${String(fd)}`, { fd }, this.#timeouts)
+  }
+
+  /**
+   * Two connections joined in this process, without a socket: what one sends the other one reads
+   * (Apache Traffic Server's PluginVC, docs/pairs.md). They are like any others: operations,
+   * messages, timeouts, tunnels, migrate(), assign(). With an acceptor it gets the passive end, soon
+   * and not on this stack, and the active one is answered.
+   */
+  pair(options?: PairOptions): [active: VConnection, passive: VConnection]
+  pair(acceptor: (vc: VConnection) => void, options?: PairOptions): VConnection
+  pair(
+    acceptor?: PairOptions | ((vc: VConnection) => void),
+    options: PairOptions = {},
+  ): VConnection | [VConnection, VConnection] {
+    if (typeof acceptor !== 'function') return makePair(this, acceptor ?? options)
+    const [active, passive] = makePair(this, options)
+    process.nextTick(acceptor, passive)
+    return active
   }
 
   /** Counters of this reactor, summed over its threads, and of the process's blocks. */
@@ -255,14 +236,14 @@ export class Reactor {
   /** Lets the process exit although connections are open. */
   unref(): this {
     this.#wantsRef = false
-    this.#unsent?.unref()
-    this.#updateRef()
+    this.#lingering.ref(false)
+    this.updateRef()
     return this
   }
   ref(): this {
     this.#wantsRef = true
-    this.#unsent?.ref()
-    this.#updateRef()
+    this.#lingering.ref(true)
+    this.updateRef()
     return this
   }
 
@@ -289,11 +270,11 @@ export class Reactor {
     await Promise.all(this.#listeners.all().map((listener) => listener.close()))
     // Messages that were written before are still leaving. Also never from inside a handler: the
     // engine must not go while it is on the stack.
-    const limit = Date.now() + closeLimitMs
+    const limit = Date.now() + lingerLimitMs
     do {
-      await new Promise((resolve) => setTimeout(resolve, closePollMs))
+      await Lingering.moment()
       // A tunnel's end is told a moment after its connections are gone.
-    } while (this.#unfinished() && Date.now() < limit)
+    } while ((this.#tunnels.size > 0 || this.#lingering.some(0)) && Date.now() < limit)
     this.#isRef = false
     forgotten.unregister(this)
     closeNative({ handle: this.handle, ports: this.#ports })
@@ -310,17 +291,6 @@ export class Reactor {
     return lookUp(id)
   }
 
-  #unfinished(): boolean {
-    return this.#tunnels.size > 0 || this.#leaving(0)
-  }
-
-  /** Whether connections that were closed still send; beside so many that were not. */
-  #leaving(beside: number): boolean {
-    if (!this.seat) return native.stats(this.handle).open > beside
-    native.syncReactor(this.handle) // open ones are those of all threads; but who lingers is known
-    return native.stats(this.handle).lingering > 0
-  }
-
   /** True once close() was called. */
   get closed(): boolean {
     return this.#closing !== undefined
@@ -331,7 +301,8 @@ export class Reactor {
     if (this.#closing) throw closedError(what)
   }
 
-  #updateRef(): void {
+  /** @internal */
+  protected updateRef(): void {
     const busy =
       this.#listeners.size + this.#connects.size + this.#connections + this.#tunnels.size > 0 ||
       this.seat?.registered === true
@@ -343,10 +314,11 @@ export class Reactor {
     native.refReactor(this.handle, on ? 1 : 0)
   }
 
-  #newConnection(slot: number, version: number, shut = 0): VConnection {
+  /** @internal */
+  newConnection(slot: number, version: number, shut = 0): VConnection {
     const vc = new VConnection(this, slot, version, shut)
     this.#connections++
-    this.#updateRef()
+    this.updateRef()
     return vc
   }
 
@@ -363,10 +335,10 @@ export class Reactor {
   ): void => {
     switch (kind) {
       case Record.ACCEPT:
-        this.#listeners.accepted(id, this.#newConnection(slot, version))
+        this.#listeners.accepted(id, this.newConnection(slot, version))
         return
       case Record.ASSIGNED: {
-        const vc = this.#newConnection(slot, version, id)
+        const vc = this.newConnection(slot, version, id)
         startTimeouts(vc, this.#timeouts)
         // It may have been on its way when unregister() was called.
         if (this.seat?.handler && !this.#closing) this.seat.handler(vc)
@@ -382,7 +354,7 @@ export class Reactor {
         this.#listeners.told(kind, id, errno)
         return
       case Record.OPEN: {
-        const vc = this.#newConnection(slot, version)
+        const vc = this.newConnection(slot, version)
         const wanted = this.#connects.opened(id, vc)
         if (!wanted || this.#closing) vc.doIoClose() // aborted, or closed, meanwhile
         return
@@ -394,7 +366,7 @@ export class Reactor {
         const t = this.#tunnels.get(id)
         this.#tunnels.delete(id)
         t?.ended(count, errno, side)
-        this.#updateRef()
+        this.updateRef()
       }
     }
   }
@@ -413,20 +385,17 @@ export class Reactor {
       this.#tunnels.delete(id)
       t.ended(4, 0, 0)
     }
-    this.#updateRef()
+    this.updateRef()
   }
 
   /** @internal A connection was closed whose messages are still leaving: the process waits for it. */
   waitForUnsent(): void {
-    if (this.#unsent || this.#closing) return // close() waits itself
-    const limit = Date.now() + closeLimitMs
-    this.#unsent = setInterval(() => {
-      const waiting = this.#leaving(this.#connections) && Date.now() < limit
-      if (waiting && !this.#closing) return
-      clearInterval(this.#unsent)
-      this.#unsent = undefined
-    }, closePollMs)
-    if (!this.#wantsRef) this.#unsent.unref()
+    if (this.#closing) return // close() waits itself
+    this.#lingering.keepProcess(
+      () => this.#connections,
+      () => this.#closing !== undefined,
+      this.#wantsRef,
+    )
   }
 
   /** @internal */
@@ -438,6 +407,6 @@ export class Reactor {
   connectionEnded(): void {
     this.#connections--
     if (this.seat) native.connectionEnded(this.handle)
-    this.#updateRef()
+    this.updateRef()
   }
 }

@@ -2,6 +2,7 @@ import { VCHandle } from './handle.js'
 import { toBytes } from './mio-buffer.js'
 import { native } from './native.js'
 import { expectNotice } from './notices.js'
+import { pairInfo, type PairInfo } from './pairs.js'
 import {
   setSocketOptions,
   socketOptions,
@@ -18,6 +19,10 @@ export abstract class VCSocket extends VCHandle {
   /** @internal */
   abstract assertUsable(what: string, sides?: number, cancels?: boolean): void
 
+  /** What it knows of its pair; undefined for a connection with a socket. See Reactor.pair(). */
+  get pair(): PairInfo | undefined {
+    return pairInfo(this.slot, this.version)
+  }
   /**
    * Changes options of the socket, in this order, each at once: docs/socket-options.md. What the
    * system refuses throws its code (EPERM, ENOENT, EOPNOTSUPP, ...) and names the option; those

@@ -94,6 +94,7 @@ NAPI_MODULE_INIT() {
   register_message_functions(env, exports, *state);
   register_worker_functions(env, exports, *state);
   register_limit_functions(env, exports, *state);
+  register_pair_functions(env, exports, *state);
   register_table_functions(env, exports, *state);
   register_buffer_functions(env, exports, *state);
   return exports;

@@ -27,6 +27,7 @@ void register_socket_functions(napi_env env, napi_value exports, EnvState& state
 void register_message_functions(napi_env env, napi_value exports, EnvState& state);
 void register_worker_functions(napi_env env, napi_value exports, EnvState& state);
 void register_limit_functions(napi_env env, napi_value exports, EnvState& state);
+void register_pair_functions(napi_env env, napi_value exports, EnvState& state);
 void register_table_functions(napi_env env, napi_value exports, EnvState& state);
 void register_buffer_functions(napi_env env, napi_value exports, EnvState& state);
 

@@ -169,7 +169,9 @@ void NetHandler::run_list(ReadyList& list) {
 
 int NetHandler::attach(NetEvent& e, int fd, Interest interest) {
   NETVC_ASSERT(in_thread());
-  if (const int error = poller_->add(fd, &e, interest)) return error;
+  if (fd >= 0) {
+    if (const int error = poller_->add(fd, &e, interest)) return error;
+  }
   e.handler = this;
   if (open_list_.push_back(e) && e.is_connection()) counters.open.add();
   return 0;

@@ -159,7 +159,7 @@ class NetHandler {
     thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   }
 
-  /// Registers the descriptor (edge-triggered) and links it; 0 or an errno value.
+  /// Registers the descriptor (edge-triggered; -1: it has none) and links it; 0 or an errno value.
   int attach(NetEvent& e, int fd, Interest interest = Interest::kStream);
   /// Leaves the poller (when fd >= 0) and every list.
   void detach(NetEvent& e, int fd);

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "vc/pair_end.h"
 #include "vc/pending_connect.h"
 
 namespace netvc {
@@ -22,7 +23,7 @@ void NetVConnection::do_io_shutdown(Shutdown how) {
   const auto sides = static_cast<unsigned>(how);
   if (sides & kShutRead) {
     shut_ |= kShutRead;  // OR, so that READ then WRITE keeps both (B-9)
-    ::shutdown(con_.fd(), SHUT_RD);
+    shut_descriptor(SHUT_RD);
     read_vio.clear();
     update_interest(Side::kRead);
   }
@@ -40,11 +41,19 @@ void NetVConnection::do_io_shutdown(Shutdown how) {
   }
 }
 
+void NetVConnection::shut_descriptor(int how) {
+  if (pair_) {
+    pair_->shut(how);
+  } else {
+    ::shutdown(con_.fd(), how);
+  }
+}
+
 void NetVConnection::end_of_stream() {
   shut_ |= kShutWrite;
   shut_after_flush_ = false;
   end_oob(ENET_SHUT);
-  ::shutdown(con_.fd(), SHUT_WR);
+  shut_descriptor(SHUT_WR);
 }
 
 void NetVConnection::do_io_close(int error) {
@@ -85,6 +94,7 @@ void NetVConnection::close_with_reset() {
     const ::linger reset{1, 0};
     ::setsockopt(con_.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
   }
+  if (pair_) pair_->reset();
   do_io_close(0);
 }
 
@@ -166,6 +176,7 @@ void NetVConnection::finish_close() {
                              failure(), context_ == VcContext::kOutbound});
   }
   con_.close();
+  if (pair_) pair_->shut(SHUT_RDWR);
   pool().fail(id_);  // may be the end of *this
 }
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "vc/extras.h"
+#include "vc/pair_end.h"
 #include "vc/pending_connect.h"
 #include "vc/remote.h"
 #include "vc/shared_state.h"
@@ -100,7 +101,7 @@ void NetVConnection::fail_here() {
   }
   const int error = failure();
   if (connect_) return end_connect({error, error});
-  ::shutdown(con_.fd(), SHUT_RDWR);
+  shut_descriptor(SHUT_RDWR);
   if (latched_errno_ == 0) latched_errno_ = error;
   write_failed_ = read_ended_ = true;  // who arms again hears it again
   pending_read_ = -error;

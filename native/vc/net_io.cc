@@ -9,6 +9,7 @@
 
 #include "net/socket_ops.h"
 #include "vc/net_vconnection.h"
+#include "vc/pair_end.h"
 
 namespace netvc {
 
@@ -106,10 +107,12 @@ void NetVConnection::read_from_net() {
   if (!vio.enabled || vio.op != Op::kRead || !buf || !vio.cont || vio.ntodo() <= 0)
     return disable(Side::kRead);
   if (stalled(vio, Side::kRead)) return;
+  if (pair_at_end()) [[unlikely]]
+    return end_of_read(pair_->take(*buf, 0));  // told also when the buffer is full (PV-16)
 
-  const int64_t toread = std::min(buf->write_avail(), vio.ntodo());
+  const int64_t toread = std::min(read_room(*buf), vio.ntodo());
   if (toread > 0) {
-    const int64_t got = fill_from_net(*buf, toread);
+    const int64_t got = by_reference() ? fill_from_pair(*buf, toread) : fill_from_net(*buf, toread);
     if (got == 0) return;  // end_of_read() has told what there was to tell
     if (vio.ntodo() <= 0) {
       signal_done(Event::kReadComplete, Side::kRead);
@@ -123,7 +126,7 @@ void NetVConnection::read_from_net() {
     if (!read.triggered && buf && !buf->release_if_drained()) handler->settle_later(*this);
   }
   if (vio.ntodo() <= 0 || !vio.enabled || !buf) return disable(Side::kRead);
-  if (!buf->has_room()) {
+  if (by_reference() ? read_room(*buf) <= 0 : !buf->has_room()) {
     disable(Side::kRead);
     if (observer) observer->on_buffer_full(*this);
     return;
@@ -238,10 +241,12 @@ void NetVConnection::write_vio_to_net() {
   if (!vio.enabled || vio.op != Op::kWrite || !reader || !vio.cont || vio.ntodo() <= 0)
     return disable(Side::kWrite);
   if (stalled(vio, Side::kWrite)) return;
+  if (pair_ && pair_->refused()) return end_of_write(-EPIPE, kNeedsWrite);  // PV-10
 
   bool signalled = false;
   int64_t towrite = std::min(reader->read_avail(), vio.ntodo());
-  if (towrite != vio.ntodo() && vio.buffer.writer()->can_take_more()) {
+  const bool ask = pair_ ? towrite <= 0 : towrite != vio.ntodo();  // PV-11
+  if (ask && vio.buffer.writer()->can_take_more()) {
     // Prefill: what the user adds now leaves in this same activation (WR-5, WR-6).
     const uint32_t generation = vio.generation;
     if (!signal(Event::kWriteReady, vio) || closed_now()) return;
@@ -257,7 +262,12 @@ void NetVConnection::write_vio_to_net() {
   unsigned needs = 0;
   int64_t accepted = 0;
   ssize_t r = 1;
-  while (accepted < towrite) {
+  if (by_reference()) {
+    r = give_to_pair(*reader, towrite, &needs);
+    accepted = std::max<int64_t>(r, 0);
+    vio.ndone += accepted;
+  }
+  while (!by_reference() && accepted < towrite) {
     iovec iov[kMaxIov];
     int64_t attempted = 0;
     const int count = reader->iovecs(iov, kMaxIov, towrite - accepted, &attempted);
@@ -288,9 +298,10 @@ void NetVConnection::write_vio_to_net() {
     signal_done(Event::kWriteComplete, Side::kWrite);
     return;
   }
-  if (!signalled || emptied) {
+  if (!signalled || emptied || pair_) {  // PV-14
     const uint32_t generation = vio.generation;
-    if (!signal(signalled ? trap_event_ : Event::kWriteReady, vio) || closed_now()) return;
+    const Event e = signalled && emptied ? trap_event_ : Event::kWriteReady;
+    if (!signal(e, vio) || closed_now()) return;
     if (vio.generation != generation) return handler->reschedule(write);  // WR-12
   }
   if (needs & kNeedsRead) handler->reschedule(read);

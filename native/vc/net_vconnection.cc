@@ -7,6 +7,7 @@
 
 #include "net/socket_options.h"
 #include "vc/extras.h"
+#include "vc/pair_end.h"
 #include "vc/pending_connect.h"
 
 namespace netvc {
@@ -126,9 +127,20 @@ bool NetVConnection::get_data(int id, void* data) {
     case kDataClosed:
       *static_cast<int*>(data) = closed_.load(std::memory_order_relaxed);
       return true;
+    case kDataLocal:
+    case kDataRemote:
+      if (!pair_) return false;
+      *static_cast<void**>(data) = pair_->user_data(id == kDataRemote);
+      return true;
     default:
       return false;
   }
+}
+
+bool NetVConnection::set_data(int id, void* data) {
+  if (!pair_ || (id != kDataLocal && id != kDataRemote)) return false;
+  pair_->set_user_data(id == kDataRemote, data);
+  return true;
 }
 
 // --- attaching ----------------------------------------------------------------------------------

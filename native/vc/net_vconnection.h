@@ -17,12 +17,11 @@
 // handle.
 //
 // Files: net_vconnection.cc arming and attaching, net_io.cc the activations, net_write.cc messages,
-// closing.cc, failure.cc, connecting.cc, oob.cc, trace.cc.
+// moving.cc, pairing.cc, closing.cc, failure.cc, connecting.cc, oob.cc, trace.cc.
 #pragma once
 
-#include <sched.h>
-
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,6 +41,7 @@
 
 namespace netvc {
 
+class PairEnd;
 class TraceSink;
 
 enum class VcContext : uint8_t { kUnset, kInbound, kOutbound };
@@ -63,6 +63,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   void reenable(VIO* vio) override;
   void reenable_re(VIO* vio) override;
   bool get_data(int id, void* data) override;
+  bool set_data(int id, void* data) override;
 
   // --- messages of this thread; other threads use vc/write.h
   /// Queues n bytes by copy; the next write pass sends them. False when nothing more can be sent.
@@ -144,8 +145,20 @@ class NetVConnection final : public VConnection, public NetEvent {
   void release();
   /// Leaves this handler for `to`, keeping id and descriptor; done(vc) runs on to's thread when it
   /// is attached there, or with null if that failed. Both VIOs must be unarmed (MG-2).
-  template <class F>
-  void move_to(NetHandler& to, F done);
+  void move_to(NetHandler& to, std::function<void(NetVConnection*)> done);
+  /// Any thread, of a connection that nobody else knows: it belongs to h from now on, whose thread
+  /// attaches it before any command to it runs.
+  void start_at(NetHandler& h);
+  /// The same on h's thread, at once.
+  void start_here(NetHandler& h);
+
+  // --- ends of a pair (vc/pair_end.h)
+  /// Before it is attached, and once.
+  void become_pair_end(std::unique_ptr<PairEnd> end, const Address& local, const Address& remote);
+  /// Null: it has a descriptor.
+  PairEnd* pair_end() const { return pair_.get(); }
+  /// The other end has moved bytes, or has ended: what for, as PairEnd::kWake*.
+  void pair_woken(unsigned bits);
 
   // --- timeouts (TO-*; vc/timeouts.h)
   /// Tells kInactivityTimeout when no byte has moved for t, in either direction, while a direction
@@ -281,6 +294,8 @@ class NetVConnection final : public VConnection, public NetEvent {
   void linger(Nanos limit);
   void linger_io(Direction& d);
   void all_is_out();
+  void shut_descriptor(int how);
+  void arrive_at(NetHandler& to, std::function<void(NetVConnection*)> done);
   void retry_later(Nanos delay);
   static void on_timer(void* vc);
 
@@ -303,6 +318,16 @@ class NetVConnection final : public VConnection, public NetEvent {
     if (timeouts_) return timeouts_moved();
     last_activity_ = exact_time_ ? monotonic_now() : handler->now();
   }
+
+  // pairing.cc
+  bool by_reference() const { return pair_ && is_direct(); }
+  bool is_direct() const;
+  bool pair_at_end() const { return pair_ && is_at_end(); }
+  bool is_at_end() const;
+  bool is_armed(Side s) const;
+  int64_t read_room(MIOBuffer& buf) const;
+  int64_t fill_from_pair(MIOBuffer& buf, int64_t toread);
+  ssize_t give_to_pair(IOBufferReader& r, int64_t n, unsigned* needs);
 
   // timeouts.cc
   void arm_timeouts();
@@ -371,6 +396,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   std::unique_ptr<BlockChain> unread_;
   std::unique_ptr<Timeouts> timeouts_;
   std::unique_ptr<Extras> extras_;
+  std::unique_ptr<PairEnd> pair_;
 
   // What a submission touches, in one cache line.
   alignas(64) WriteList writes_;
@@ -406,35 +432,5 @@ class NetVConnection final : public VConnection, public NetEvent {
   bool exact_time_ = false;
   bool gone_ = false;  // ended without do_io_close
 };
-
-template <class F>
-void NetVConnection::move_to(NetHandler& to, F done) {
-  if (&to == handler) return done(this);
-  NETVC_ASSERT(recursion_ == 0);
-  if (timer_) handler->timers.cancel(*timer_);
-  if (write_deadline_) handler->timers.cancel(*write_deadline_);
-  if (timeouts_) handler->timers.cancel(timeouts_->timer);
-  if (extras_) pause_oob(false);
-  pool().set_owner(id_, nullptr);
-  handler->detach(*this, con_.fd());
-  handler = &to;
-  read.triggered = write.triggered = true;  // edges seen by the old poller are lost (MG-2)
-  const bool posted = to.post([this, done](NetHandler& h) mutable {
-    while (home() != &h)
-      ::sched_yield();  // the old thread is about to store it
-    if (attach(h) != 0) {
-      release();
-      return done(nullptr);
-    }
-    done(this);
-  });
-  if (!posted) {
-    handler = nullptr;
-    release();
-    return done(nullptr);
-  }
-  // Behind the task, so that no command sent to the new home from here on is in front of it.
-  home_.store(&to, std::memory_order_release);
-}
 
 }  // namespace netvc

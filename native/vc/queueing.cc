@@ -1,6 +1,7 @@
 // The keep-alive and the active queue of vc/net_vconnection.h (KQ-*): what the queues of the
 // handler ask of a connection.
 #include "vc/net_vconnection.h"
+#include "vc/pair_end.h"
 
 namespace netvc {
 
@@ -17,6 +18,7 @@ bool NetVConnection::in_queue_walk(F f) {
 }
 
 bool NetVConnection::add_to_keep_alive_queue() {
+  if (pair_) return !closed_now();  // KQ-5: it holds nothing that anybody could need
   return in_queue_walk([this] {
     handler->queues.add_to_keep_alive(*this);
     return true;
@@ -24,6 +26,7 @@ bool NetVConnection::add_to_keep_alive_queue() {
 }
 
 bool NetVConnection::add_to_active_queue() {
+  if (pair_) return !closed_now();
   return in_queue_walk([this] { return handler->queues.add_to_active(*this); });
 }
 

@@ -1,6 +1,7 @@
 #include "vc/timeouts.h"
 
 #include "vc/net_vconnection.h"
+#include "vc/pair_end.h"
 
 namespace netvc {
 
@@ -49,8 +50,10 @@ void NetVConnection::timeouts_moved() {
   arm_timeouts();
 }
 
-// TO-7, RE-1: nothing enabled stops the clock, enabling starts one that has stopped.
+// TO-7, RE-1: nothing enabled stops the clock, enabling starts one that has stopped. That of a pair
+// runs whatever is enabled (PV-24).
 void NetVConnection::timeouts_interest(bool enabled) {
+  if (pair_) return;
   Timeouts::Clock& c = timeouts_->of(TimeoutKind::kInactivity);
   if (!enabled) {
     if (!read.enabled && !write.enabled) c.due = 0;
@@ -66,6 +69,7 @@ void NetVConnection::on_timeout(void* p) {
   const Nanos now = monotonic_now();
   Timeouts::Clock& inactivity = vc->timeouts_->of(TimeoutKind::kInactivity);
   Timeouts::Clock& active = vc->timeouts_->of(TimeoutKind::kActive);
+  if (vc->pair_) vc->last_activity_ = std::max(vc->last_activity_, vc->pair_->moved_at());
   if (inactivity.due != 0)
     inactivity.due = std::max(inactivity.due, vc->last_activity_ + inactivity.value);
 
@@ -113,6 +117,14 @@ bool NetVConnection::can_tell_timeout() {
 void NetVConnection::tell_timeout(TimeoutKind kind) {
   const Event event =
       kind == TimeoutKind::kInactivity ? Event::kInactivityTimeout : Event::kActiveTimeout;
+  if (pair_) {  // one of the two, or nobody (PV-24)
+    for (const Side s : {Side::kRead, Side::kWrite}) {
+      if (!addressee(s) || vio_of(s).ntodo() <= 0) continue;
+      signal(event, vio_of(s));
+      return;
+    }
+    return;
+  }
   Continuation* reader = addressee(Side::kRead);
   Continuation* writer = addressee(Side::kWrite);
   if (reader) {

@@ -16,7 +16,13 @@ namespace netvc {
 
 enum class Shutdown : uint8_t { kRead = 1, kWrite = 2, kReadWrite = 3 };
 
-enum DataId : int { kDataReadVio = 1, kDataWriteVio = 2, kDataClosed = 3 };
+enum DataId : int {
+  kDataReadVio = 1,
+  kDataWriteVio = 2,
+  kDataClosed = 3,
+  kDataLocal = 4,  // of an end of a pair: an opaque value, and the one of the other end (PV-25)
+  kDataRemote = 5,
+};
 
 class VConnection {
  public:
@@ -36,9 +42,10 @@ class VConnection {
   /// The same, with the I/O done before it returns; callbacks nest (RE-5).
   virtual void reenable_re(VIO* vio) = 0;
 
-  /// READ_VIO, WRITE_VIO: VIO*; CLOSED: int. False for an unknown id, and nothing is written
-  /// (VC-7).
+  /// READ_VIO, WRITE_VIO: VIO*; CLOSED: int; LOCAL, REMOTE: void*. False for an unknown id, and
+  /// nothing is written (VC-7).
   virtual bool get_data(int id, void* data) = 0;
+  /// LOCAL and REMOTE of an end of a pair are set to `data`; false for anything else.
   virtual bool set_data(int, void*) { return false; }
 
   int lerrno = 0;  // the errno of the last ERROR, 0 if none

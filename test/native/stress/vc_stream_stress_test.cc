@@ -2,9 +2,9 @@
 #include <doctest/doctest.h>
 
 #include "support/endpoint.h"
+#include "support/ends.h"
 #include "support/fault_injector.h"
 #include "support/leak_check.h"
-#include "support/net_threads.h"
 
 namespace netvc::test {
 
@@ -12,14 +12,14 @@ namespace {
 
 constexpr uint64_t kOther = 1'000'000'007;
 
-void stream_on_threads(Family f, int64_t there, int64_t back, Shape a, Shape b) {
+void stream_on_threads(const Means& m, int64_t there, int64_t back, Shape a, Shape b) {
   LeakCheck leaks;
   a.greedy = b.greedy = true;
   Endpoint x(0, there, kOther, a, 1), y(kOther, back, 0, b, 2);
   NetThreads threads(2);
-  FdPair p = fd_pair(f);
-  threads[0].post([&](NetHandler& h) { x.start(*adopt(h, std::move(p.a))); });
-  threads[1].post([&](NetHandler& h) { y.start(*adopt(h, std::move(p.b))); });
+  connect_ends(
+      m, threads[0], threads[1], [&](NetVConnection& vc) { x.start(vc); },
+      [&](NetVConnection& vc) { y.start(vc); });
   REQUIRE(wait_for([&] { return x.done && y.done; }, 120 * kSecond));
   CHECK_EQ(x.right, back);
   CHECK_EQ(y.right, there);
@@ -41,9 +41,11 @@ Shape shape_for(Random& random, int64_t bytes) {
 TEST_CASE("stress INV-4: 64 MiB one way, and both ways") {
   Random random(take_seed("64 MiB"));
   constexpr int64_t kLong = int64_t{64} << 20;
-  stream_on_threads(Family::kTcp4, kLong, 1, shape_for(random, kLong), shape_for(random, kLong));
-  stream_on_threads(Family::kUnix, kLong / 2, kLong / 2, shape_for(random, kLong),
+  stream_on_threads(over(Family::kTcp4), kLong, 1, shape_for(random, kLong),
                     shape_for(random, kLong));
+  stream_on_threads(over(Family::kUnix), kLong / 2, kLong / 2, shape_for(random, kLong),
+                    shape_for(random, kLong));
+  stream_on_threads(kPair, kLong, kLong / 2, shape_for(random, kLong), shape_for(random, kLong));
 }
 
 TEST_CASE("stress INV-4: many random shapes, faults injected, on net threads") {
@@ -52,8 +54,8 @@ TEST_CASE("stress INV-4: many random shapes, faults injected, on net threads") {
     Faults faults;
     faults.random(static_cast<uint64_t>(random.below(1'000'000)), 40);
     const int64_t there = random.size(3'000'000), back = random.size(3'000'000);
-    stream_on_threads(i % 2 ? Family::kTcp4 : Family::kUnix, there, back,
-                      shape_for(random, 2 * there), shape_for(random, 2 * back));
+    stream_on_threads(kEveryMeans[i % 4], there, back, shape_for(random, 2 * there),
+                      shape_for(random, 2 * back));
   }
 }
 

@@ -1,8 +1,8 @@
-// PV-31 INV-21: the table of vc_conformance.h on pairs of sockets.
+// PV-31 INV-21: the table of vc_conformance.h on sockets and on pairs.
 #include <doctest/doctest.h>
 
+#include "support/ends.h"
 #include "support/leak_check.h"
-#include "support/net_threads.h"
 #include "support/vc_conformance.h"
 
 namespace netvc::test {
@@ -11,15 +11,15 @@ namespace {
 
 constexpr uint64_t kPassive = 77'000'000;
 
-void run_inline(const Scenario& s, Family f) {
+void run_inline(const Scenario& s, const Means& m) {
   CAPTURE(std::string(s.name));
-  CAPTURE(name_of(f));
+  CAPTURE(name_of(m));
   LeakCheck leaks;
   Tester active(s.active, 0, kPassive), passive(s.passive, kPassive, 0);
   Loop loop;
-  FdPair p = fd_pair(f);
-  active.start(*adopt(loop.h, std::move(p.a), VcContext::kOutbound));
-  passive.start(*adopt(loop.h, std::move(p.b)));
+  connect_ends(
+      m, loop.h, loop.h, [&](NetVConnection& vc) { active.start(vc); },
+      [&](NetVConnection& vc) { passive.start(vc); });
   REQUIRE(loop.until([&] { return active.done && passive.done; }));
   active.check();
   passive.check();
@@ -27,16 +27,15 @@ void run_inline(const Scenario& s, Family f) {
   CHECK_EQ(loop.h.open_count(), 0);
 }
 
-void run_on_threads(const Scenario& s, Family f) {
+void run_on_threads(const Scenario& s, const Means& m) {
   CAPTURE(std::string(s.name));
-  CAPTURE(name_of(f));
+  CAPTURE(name_of(m));
   LeakCheck leaks;
   Tester active(s.active, 0, kPassive), passive(s.passive, kPassive, 0);
   NetThreads threads(2);
-  FdPair p = fd_pair(f);
-  threads[0].post(
-      [&](NetHandler& h) { active.start(*adopt(h, std::move(p.a), VcContext::kOutbound)); });
-  threads[1].post([&](NetHandler& h) { passive.start(*adopt(h, std::move(p.b))); });
+  connect_ends(
+      m, threads[0], threads[1], [&](NetVConnection& vc) { active.start(vc); },
+      [&](NetVConnection& vc) { passive.start(vc); });
   REQUIRE(wait_for([&] { return active.done && passive.done; }));
   threads.stop();
   active.check();
@@ -45,17 +44,17 @@ void run_on_threads(const Scenario& s, Family f) {
 
 }  // namespace
 
-TEST_CASE("PV-31 on a handler driven by turns: TCP and unix") {
+TEST_CASE("PV-31 F-116 on a handler driven by turns: TCP, unix and pair") {
   for (const Scenario& s : scenarios()) {
-    for (Family f : {Family::kTcp4, Family::kTcp6, Family::kUnix})
-      run_inline(s, f);
+    for (const Means& m : kEveryMeans)
+      run_inline(s, m);
   }
 }
 
-TEST_CASE("PV-31 on net threads, each end on its own: TCP and unix") {
+TEST_CASE("PV-31 F-116 on net threads, each end on its own: TCP, unix and pair") {
   for (const Scenario& s : scenarios()) {
-    for (Family f : {Family::kTcp4, Family::kUnix})
-      run_on_threads(s, f);
+    for (const Means& m : kEveryMeans)
+      run_on_threads(s, m);
   }
 }
 
