@@ -3,9 +3,9 @@
 #include <doctest/doctest.h>
 
 #include "support/buf.h"
+#include "support/ends.h"
 #include "support/event_recorder.h"
 #include "support/leak_check.h"
-#include "support/loop.h"
 #include "support/random.h"
 
 namespace netvc::test {
@@ -76,9 +76,11 @@ TEST_CASE("stress INV-1: 10^5 connections closed at random, inside and outside h
       all.push_back(players.back().get());
     }
     for (int i = 0; i < kBatch; ++i) {
-      FdPair p = fd_pair(Family::kUnix);
-      players[static_cast<size_t>(2 * i)]->start(*adopt(loop.h, std::move(p.a)));
-      players[static_cast<size_t>(2 * i + 1)]->start(*adopt(loop.h, std::move(p.b)));
+      Player &a = *players[static_cast<size_t>(2 * i)],
+             &c = *players[static_cast<size_t>(2 * i + 1)];
+      connect_ends(
+          i % 2 ? kPair : over(Family::kUnix), loop.h, loop.h,
+          [&](NetVConnection& vc) { a.start(vc); }, [&](NetVConnection& vc) { c.start(vc); });
     }
     for (int t = 0; t < 12; ++t) {
       loop.turn();

@@ -1,0 +1,137 @@
+// The timeouts of a pair (PV-24, B-28): one side is told, by other rules than those of a socket.
+#include <doctest/doctest.h>
+
+#include "support/buf.h"
+#include "support/ends.h"
+#include "support/event_recorder.h"
+#include "support/leak_check.h"
+
+namespace netvc::test {
+
+namespace {
+
+constexpr Nanos kShort = 20 * kMillisecond;
+
+struct Fixture {
+  LeakCheck leaks;
+  Loop loop;
+  TwoEnds ends{loop};
+  NetVConnection& a = *ends.a;
+  NetVConnection& p = *ends.p;
+  Recorder writer, reader;
+  Buf out, in;
+
+  void read() { a.do_io_read(&reader, VIO::kUnlimited, in.m); }
+  void write() { a.do_io_write(&writer, VIO::kUnlimited, out.r); }
+  static int timeouts(const Recorder& r) {
+    return r.count(Event::kInactivityTimeout) + r.count(Event::kActiveTimeout);
+  }
+  bool until_told(int n) {
+    return loop.until([&] { return timeouts(reader) + timeouts(writer) >= n; });
+  }
+  void wait_in_vain() {
+    const Nanos until = monotonic_now() + 3 * kShort;
+    loop.until([&] { return monotonic_now() > until; });
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "PV-24 F-112: the read operation is told, and only it; once") {
+  read();
+  write();
+  a.set_inactivity_timeout(kShort);
+  REQUIRE(until_told(1));
+  wait_in_vain();
+  CHECK_EQ(timeouts(reader), 1);
+  CHECK_EQ(timeouts(writer), 0);
+  a.set_active_timeout(kShort);
+  REQUIRE(until_told(2));
+  CHECK_EQ(reader.count(Event::kActiveTimeout), 1);
+  CHECK_EQ(timeouts(writer), 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "PV-24: without a read operation the write operation is told") {
+  SUBCASE("none") {}
+  SUBCASE("shut") {
+    read();
+    a.do_io_shutdown(Shutdown::kRead);
+  }
+  SUBCASE("complete") {
+    p.queue_write("x", 1);
+    a.do_io_read(&reader, 1, in.m);
+    loop.settle();
+    REQUIRE_EQ(reader.story(), "RC");
+  }
+  write();
+  a.set_inactivity_timeout(kShort);
+  REQUIRE(until_told(1));
+  CHECK_EQ(timeouts(reader), 0);
+  CHECK_EQ(timeouts(writer), 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "PV-24: without either it is dropped, and the end stays") {
+  a.set_inactivity_timeout(kShort);
+  a.set_active_timeout(kShort);
+  wait_in_vain();
+  CHECK(is_alive(ends.a_id));
+  read();
+  wait_in_vain();
+  CHECK_EQ(timeouts(reader), 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "PV-24 PV-31 itimeout: a writer that has nothing to send is told") {
+  out.put("short");
+  write();
+  p.do_io_read(&reader, VIO::kUnlimited, in.m);
+  loop.settle();
+  CHECK_FALSE(a.write.enabled);
+  a.set_inactivity_timeout(kShort);
+  REQUIRE(loop.until([&] { return timeouts(writer) == 1; }));
+  CHECK_EQ(timeouts(reader), 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "PV-24: 0 cancels; nothing comes after close (B-28)") {
+  read();
+  a.set_inactivity_timeout(kShort);
+  a.set_active_timeout(kShort);
+  a.set_inactivity_timeout(0);
+  a.set_active_timeout(0);
+  wait_in_vain();
+  CHECK_EQ(timeouts(reader), 0);
+  a.set_inactivity_timeout(kShort);
+  reader.expect_silence();
+  a.do_io_close();
+  wait_in_vain();
+}
+
+TEST_CASE_FIXTURE(Fixture, "PV-24 D: bytes of either end put off the inactivity of both") {
+  read();
+  p.do_io_read(&writer, VIO::kUnlimited, in.m);
+  a.set_inactivity_timeout(2 * kShort);
+  p.set_inactivity_timeout(2 * kShort);
+  const Nanos until = monotonic_now() + 8 * kShort;
+  Nanos last = 0;
+  while (monotonic_now() < until) {
+    last = monotonic_now();
+    a.queue_write("x", 1);  // a writes only, p reads only
+    const Nanos next = last + kShort / 4;
+    loop.until([&] { return monotonic_now() > next; });
+    if (monotonic_now() - last >= 2 * kShort) return;  // the machine slept: nothing can be said
+  }
+  CHECK_EQ(timeouts(reader), 0);
+  CHECK_EQ(timeouts(writer), 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "PV-24 INV-14: never early, counted from the last byte") {
+  read();
+  a.set_inactivity_timeout(kShort);
+  p.queue_write("x", 1);
+  REQUIRE(loop.until([&] { return reader.has(Event::kReadReady); }));
+  const Nanos moved = monotonic_now();
+  REQUIRE(until_told(1));
+  CHECK_GE(monotonic_now() - a.pair_end()->moved_at(), kShort);
+  CHECK_GE(monotonic_now(), moved);
+}
+
+}  // namespace netvc::test
