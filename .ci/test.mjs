@@ -40,6 +40,14 @@ async function testJs() {
   say(variant ? `JS tests (${variant} addon)` : 'JS tests')
   const args = ['node_modules/vitest/vitest.mjs', 'run', ...words]
   await run(...fixedAddresses(variant, process.execPath, args), { env })
+  if (words.length) return
+  // What is said of connections, once more of those that have no socket (INV-21).
+  const suites = ['vc', 'vio', 'tunnel', 'state', 'write'].map((suite) => `test/js/${suite}/`)
+  say('JS tests of connections, on pairs')
+  const again = ['node_modules/vitest/vitest.mjs', 'run', ...suites]
+  await run(...fixedAddresses(variant, process.execPath, again), {
+    env: { ...env, NETVC_TEST_PAIRS: '1' },
+  })
 }
 
 // All that is needed is checked first, so that nothing is found missing after minutes of building.

@@ -371,6 +371,7 @@ export class VCHandle {
     const known = local ? this.#local : this.#remote
     if (known !== undefined || this.closed) return known
     const address = native.address(this.slot, this.version, local)
+    if (address?.[0] === '') return undefined // an end of a pair without addresses
     if (local) this.#local = address
     else this.#remote = address
     return address

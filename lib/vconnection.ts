@@ -306,10 +306,13 @@ export class VConnection extends VCControl {
 
   /** @internal */
   onVioEvent(kind: VCEvent, side: number, generation: number, count: number, errno: number): void {
-    const vio = side === 0 ? this.#read : this.#write
+    const vio = (side & 1) === 0 ? this.#read : this.#write
     if (kind === VCEvent.INACTIVITY_TIMEOUT || kind === VCEvent.ACTIVE_TIMEOUT) {
       if (vio?.generation === generation) vio.moved(count)
-      tellTimeout(kind, errno, this.timeouts, this.#read, this.#write)
+      // An end of a pair tells one side only: native/binding/js_port.h.
+      const reader = side === 3 ? undefined : this.#read
+      const writer = side === 2 ? undefined : this.#write
+      tellTimeout(kind, errno, this.timeouts, reader, writer)
       return
     }
     // Not armed: it has had its end, and something enabled it once more.

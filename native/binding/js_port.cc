@@ -35,6 +35,8 @@ int JsPort::handle_event(Event event, VIO* vio) {
     r.error = static_cast<int32_t>(vc->timeout_tag(TimeoutKind::kActive));
   }
   r.side = vio->op == Op::kWrite;
+  const bool timeout = event == Event::kInactivityTimeout || event == Event::kActiveTimeout;
+  if (timeout && vc->pair_end()) r.side |= kThisSideOnly;
   // One activation moves at most what a buffer holds, far below 2^31; the rest would come later.
   const int64_t delta = std::min<int64_t>(vio->ndone - vio->reported, INT32_MAX / 4);
   vio->reported += delta;

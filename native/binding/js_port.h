@@ -47,6 +47,8 @@ class RecordPort {
 
 /// In place of the tag of whoever set a timeout: told since it is evicted (KQ-4).
 inline constexpr int32_t kEvictedTag = -1;
+/// With the side of a timeout: the other one is not told, since this is an end of a pair (PV-24).
+inline constexpr int32_t kThisSideOnly = 2;
 
 class JsPort final : public RecordPort, public Continuation, public VcObserver, public TurnEndHook {
  public:

@@ -23,6 +23,7 @@ napi_value JsSetSocketOption(napi_env env, napi_callback_info info) {
   const std::string name = a.text(4);
   int r = 0;
   const bool alive = call_at_home(id_of(a), [&](NetVConnection& vc) {
+    if (vc.pair_end()) return;  // PV-25
     const int fd = vc.get_socket();
     r = option < 0 ? set_congestion_control(fd, name)
                    : set_socket_option(fd, vc.remote_addr().family(),

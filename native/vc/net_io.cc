@@ -300,7 +300,7 @@ void NetVConnection::write_vio_to_net() {
   }
   if (!signalled || emptied || pair_) {  // PV-14
     const uint32_t generation = vio.generation;
-    const Event e = signalled && emptied ? trap_event_ : Event::kWriteReady;
+    const Event e = emptied && (signalled || pair_) ? trap_event_ : Event::kWriteReady;
     if (!signal(e, vio) || closed_now()) return;
     if (vio.generation != generation) return handler->reschedule(write);  // WR-12
   }

@@ -5,6 +5,7 @@
 
 #include "net/socket_ops.h"
 #include "vc/extras.h"
+#include "vc/pair_end.h"
 
 namespace netvc {
 
@@ -31,6 +32,7 @@ int NetVConnection::send_oob(const void* data, size_t n, Notice* told) {
   if (closed_now() || !handler) return ENET_CLOSED;
   if (failed()) return failure();
   if (!stream_open()) return ENET_SHUT;
+  if (pair_) return EOPNOTSUPP;
   Extras& x = extras();
   if (!x.oob.empty()) return ENET_OOB_PENDING;
   x.oob.assign(static_cast<const char*>(data), n);

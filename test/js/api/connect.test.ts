@@ -1,6 +1,6 @@
 import { MIOBuffer, NetvcError } from 'netvc'
 import { describe, expect, test } from 'vitest'
-import { abstractAddress, transports, unixAddress } from '../support/addresses.js'
+import { abstractAddress, sockets, unixAddress } from '../support/addresses.js'
 import { onBothEngines } from '../support/engines.js'
 import { eventually, turn, useWorld } from '../support/fixture.js'
 import { pattern } from '../support/pattern.js'
@@ -11,7 +11,7 @@ describe('Reactor.connect', () => {
   onBothEngines((threads) => {
     const box = useWorld(threads)
 
-    test.each(Object.entries(transports))(
+    test.each(Object.entries(sockets))(
       '%s: addresses of both ends (VC-8)',
       async (name, address) => {
         const { world } = box

@@ -3,7 +3,7 @@ import { createServer } from 'node:net'
 import path from 'node:path'
 import type { Listener, VConnection } from 'netvc'
 import { describe, expect, test } from 'vitest'
-import { abstractAddress, temporaryDirectory, transports, unixPath } from '../support/addresses.js'
+import { abstractAddress, temporaryDirectory, sockets, unixPath } from '../support/addresses.js'
 import { endsWell, runChild, startChild } from '../support/child.js'
 import { onBothEngines } from '../support/engines.js'
 import { openDescriptors } from '../support/descriptors.js'
@@ -16,7 +16,7 @@ describe('Reactor.listen', () => {
 
     test('several addresses: one listener, real ports, in the order given', async () => {
       const { world } = box
-      const list = Object.values(transports).map((address) => address())
+      const list = Object.values(sockets).map((address) => address())
       const accepted: VConnection[] = []
       const listener = await world.reactor.listen(list, (vc) => void accepted.push(vc))
       expect(listener.addresses.length).toBe(list.length)

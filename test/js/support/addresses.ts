@@ -24,10 +24,13 @@ export function unixPath(): string {
 export const unixAddress = () => `unix://${unixPath()}`
 export const abstractAddress = () => `unix://@netvc-test-${String(process.pid)}-${String(count++)}`
 
-/** Where to listen, by the kind of transport. */
-export const transports: Record<string, () => string> = {
+/** Where to listen, by the kind of socket. */
+export const sockets: Record<string, () => string> = {
   'tcp v4': () => 'tcp://127.0.0.1:0',
   'tcp v6': () => 'tcp://[::1]:0',
   'unix path': unixAddress,
   ...(process.platform === 'linux' ? { 'unix abstract': abstractAddress } : {}),
 }
+
+/** Every way to get two connections that talk to each other, for World.pair(). */
+export const transports: Record<string, () => string> = { ...sockets, pair: () => 'pair:' }

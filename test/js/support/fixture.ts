@@ -22,6 +22,10 @@ export async function eventually(test: () => boolean, what: string): Promise<voi
   }
 }
 
+/** `pair:` where the tests of connections run once more on pairs; see vitest.config.ts. */
+export const onPairs = process.env['NETVC_TEST_PAIRS'] === '1'
+const defaultAddress = onPairs ? 'pair:' : 'tcp://127.0.0.1:0'
+
 export const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** What one test uses; everything is closed after it, and nothing may be left (INV-12, INV-13). */
@@ -61,11 +65,18 @@ export class World {
     return reader
   }
 
-  /** Connects to a listener of this reactor: [connecting side, accepted side, listener]. */
+  /**
+   * Connects to a listener of this reactor: [connecting side, accepted side, listener]; or the
+   * ends of a pair inside the process, for the address `pair:`.
+   */
   async pair(
-    address = 'tcp://127.0.0.1:0',
+    address = defaultAddress,
     options: { listen?: ListenOptions; connect?: ConnectOptions } = {},
   ): Promise<[VConnection, VConnection, Listener]> {
+    if (address === 'pair:') {
+      const none = await this.reactor.listen('tcp://127.0.0.1:0', () => {})
+      return [...this.reactor.pair(), none]
+    }
     let accepted!: (vc: VConnection) => void
     const server = new Promise<VConnection>((resolve) => (accepted = resolve))
     const listener = await this.reactor.listen(address, (vc) => accepted(vc), options.listen)

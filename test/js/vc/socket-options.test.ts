@@ -2,14 +2,14 @@ import type { SocketOptions, SocketOptionValues, VConnection } from 'netvc'
 import { describe, expect, test } from 'vitest'
 import { unixAddress } from '../support/addresses.js'
 import { onBothEngines } from '../support/engines.js'
-import { eventually, useWorld } from '../support/fixture.js'
+import { eventually, onPairs, useWorld } from '../support/fixture.js'
 import { pattern } from '../support/pattern.js'
 import { code } from '../write/told.js'
 
 const tcp = 'tcp://127.0.0.1:0'
 const timesOf = (vc: VConnection) => vc.socketOptions()?.keepAlive
 
-describe('options of the socket', () => {
+describe.skipIf(onPairs)('options of the socket', () => {
   onBothEngines((threads) => {
     const box = useWorld(threads)
 
@@ -180,7 +180,7 @@ describe('options of the socket', () => {
   })
 })
 
-describe('tcpInfo', () => {
+describe.skipIf(onPairs)('tcpInfo', () => {
   onBothEngines((threads) => {
     const box = useWorld(threads)
 

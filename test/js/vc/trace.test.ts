@@ -4,10 +4,10 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { unixPath } from '../support/addresses.js'
 import { endsWell, runChild } from '../support/child.js'
 import { onBothEngines } from '../support/engines.js'
-import { eventually, useWorld } from '../support/fixture.js'
+import { eventually, onPairs, useWorld } from '../support/fixture.js'
 import { code } from '../write/told.js'
 
-describe('setOriginTrace', () => {
+describe.skipIf(onPairs)('setOriginTrace', () => {
   onBothEngines((threads) => {
     const box = useWorld(threads)
     let file: string

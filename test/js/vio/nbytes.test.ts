@@ -54,12 +54,12 @@ describe('nbytes', () => {
       const [buffer, reader] = world.pipe({ blockSize: 128, waterMark: 0 })
       const recorder = new Recorder((event, vio) => {
         reader.consume(reader.readAvail)
-        if (event === VCEvent.READ_READY) vio.nbytes = 2000
+        if (event === VCEvent.READ_READY) vio.nbytes = 200_000
       })
-      server.doIoRead(recorder.handler, 1000, buffer)
-      client.write(pattern(2000))
+      server.doIoRead(recorder.handler, 100_000, buffer)
+      client.write(pattern(200_000))
       // The engine may have been done with the old number before it heard of the new one (AD-13).
-      expect((await recorder.until(VCEvent.READ_COMPLETE)).ndone).toBe(2000)
+      expect((await recorder.until(VCEvent.READ_COMPLETE)).ndone).toBe(200_000)
     })
 
     test('of a write, raised in its handlers (VIO-1)', async () => {
