@@ -27,6 +27,7 @@ export {
   type WriteCallback,
   type WriteOptions,
 } from './handle.js'
+export { VCStream, type VCStreamOptions } from './stream.js'
 export { VConnection, type ShutdownHow } from './vconnection.js'
 export { writeMany, type WriteManyResult } from './write-many.js'
 export { VIO, type VIOHandler } from './vio.js'

@@ -16,6 +16,7 @@ export interface MIOBufferOptions {
 
 const defaultBlockSize = 32 * 1024
 const defaultWaterMark = 64 * 1024
+const maxReaders = 5
 
 /** 0..14 for 128 B .. 2 MiB. */
 export function sizeIndex(bytes: number): number {
@@ -65,6 +66,24 @@ export class MIOBuffer {
   /** @internal */
   cloneReader(index: number): IOBufferReader {
     return new IOBufferReader(this, this.#reader(native.cloneReader(this.#live(), index)))
+  }
+
+  /** @internal The most advanced of its readers; the others are deallocated. */
+  onlyReader(): IOBufferReader {
+    let front = -1
+    let least = Infinity
+    for (let i = 0; i < maxReaders; i++) {
+      const avail = native.readAvail(this.#live(), i)
+      if (avail < 0) continue
+      if (avail < least) {
+        if (front >= 0) native.deallocReader(this.handle, front)
+        front = i
+        least = avail
+      } else {
+        native.deallocReader(this.handle, i)
+      }
+    }
+    return front < 0 ? this.allocReader() : new IOBufferReader(this, front)
   }
 
   #reader(index: number): number {

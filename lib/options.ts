@@ -3,6 +3,7 @@ import type { WriteOptions } from './handle.js'
 import type { PairOptions } from './pairs.js'
 import type { QueueLimits } from './queues.js'
 import type { KeepAliveOptions, SocketOptions } from './socket-options.js'
+import type { VCStreamOptions } from './stream.js'
 import type { TimeoutOptions } from './timeouts.js'
 import type { OriginTraceOptions } from './trace.js'
 import { distributions, type Distribute, type RegisterOptions } from './workers.js'
@@ -309,6 +310,13 @@ const tunnel: Record<string, Check> = {
   halfCloseTimeout: integer(0, maxInt),
   stallTimeout: integer(0, maxInt),
 }
+const stream: Record<keyof VCStreamOptions, Check> = {
+  allowHalfOpen: boolean,
+  highWaterMark: integer(0, maxInt),
+  readableHighWaterMark: integer(0, maxInt),
+  writableHighWaterMark: integer(0, maxInt),
+  signal,
+}
 
 const tables = {
   listen,
@@ -320,6 +328,7 @@ const tables = {
   queues,
   buffer,
   tunnel,
+  stream,
   setSocketOptions,
   setOriginTrace,
 } satisfies Record<string, Record<string, Check>>

@@ -78,6 +78,7 @@ export class Reactor extends WorkerSide {
   readonly #lingering: Lingering
   readonly #tunnels = new Map<number, Tunnel>()
   #connections = 0
+  #discounted = 0
   #lastId = 1
   #closing: Promise<void> | undefined
   #wantsRef = true
@@ -301,14 +302,19 @@ export class Reactor extends WorkerSide {
     if (this.#closing) throw closedError(what)
   }
 
+  /** @internal So many more of what is open do not keep this thread alive by themselves. */
+  discount(change: number): void {
+    this.#discounted += change
+    this.updateRef()
+  }
+
   /** @internal */
   protected updateRef(): void {
-    const busy =
-      this.#listeners.size + this.#connects.size + this.#connections + this.#tunnels.size > 0 ||
-      this.seat?.registered === true
-    if (busy) active.add(this)
+    const open = this.#listeners.size + this.#connects.size + this.#connections + this.#tunnels.size
+    const registered = this.seat?.registered === true
+    if (open > 0 || registered) active.add(this)
     else active.delete(this)
-    const on = this.#wantsRef && busy
+    const on = this.#wantsRef && (open > this.#discounted || registered)
     if (on === this.#isRef) return
     this.#isRef = on
     native.refReactor(this.handle, on ? 1 : 0)

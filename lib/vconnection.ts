@@ -1,14 +1,15 @@
-import { collect, smallMessage } from './collect.js'
+import { collect, collectText, smallMessage, smallText } from './collect.js'
 import { Code, NetvcError, refusalError, wrongType } from './errors.js'
 import { Record, VCEvent } from './events.js'
 import type { Message, WriteCallback, WriteOptions } from './handle.js'
 import { hold, holdAgain, letGo, lookLater } from './hold.js'
 import { IOBufferReader, MIOBuffer, toBytes } from './mio-buffer.js'
 import { native } from './native.js'
-import { checkBytes } from './options.js'
+import { checkBytes, checkOptions } from './options.js'
 import type { Reactor } from './reactor.js'
 import { VCControl } from './control.js'
 import { tellTimeout } from './timeouts.js'
+import { kLink, VCStream, type VCStreamOptions } from './stream.js'
 import type { Tunnel } from './tunnel.js'
 import { handlerFunction, VIO, type VIOHandler } from './vio.js'
 import { assign } from './workers.js'
@@ -28,6 +29,7 @@ export class VConnection extends VCControl {
   /** @internal */ tunnel: Tunnel | undefined
   #read: VIO | undefined
   #write: VIO | undefined
+  #stream: VCStream | undefined
   #closed = false
   #assigned = false
   #shut = 0
@@ -143,6 +145,53 @@ export class VConnection extends VCControl {
     if (n === 0) return true
     collect(this.slot, this.version, bytes)
     return this.#submitted <= high
+  }
+
+  /** @internal write() of text. Its bytes when less than the high mark waits, otherwise ~bytes. */
+  writeText(text: string, encoding: BufferEncoding): number {
+    const high = this.writableHighWaterMark
+    if (
+      text.length > smallText ||
+      this.#submitted + text.length * 4 > high ||
+      this.#closed ||
+      this.#shut >= 2 ||
+      this.tunnel ||
+      this.#assigned
+    ) {
+      const bytes = Buffer.from(text, encoding)
+      return this.write(bytes) ? bytes.length : ~bytes.length
+    }
+    const n = collectText(this.slot, this.version, text, encoding)
+    this.#submitted += n
+    return n
+  }
+
+  /**
+   * The connection as a stream of Node: net.Socket's methods, properties and order of events. The
+   * stream has both directions from now on, and closes the connection at its end. What a read
+   * operation has read and nobody has consumed comes first; its buffer is the stream's then. Later
+   * calls give the same stream.
+   */
+  stream(options?: VCStreamOptions): VCStream {
+    if (this.#stream) return this.#stream
+    checkOptions('stream', options)
+    this.assertUsable('stream')
+    const stream = new VCStream(options)
+    stream[kLink].attach(this)
+    stream.read(0)
+    return stream
+  }
+
+  /** @internal The reader of what was read before, if there is any. */
+  handToStream(stream: VCStream): IOBufferReader | undefined {
+    const unsent = this.#write?.armed ? this.#write.reader : undefined
+    if (unsent && unsent.readAvail > 0) {
+      this.write(unsent.read(Math.min(unsent.readAvail, this.#write!.ntodo)))
+    }
+    if (this.#write) this.doIoWrite(null, 0, null)
+    this.#stream = stream
+    const buffer = this.#read?.buffer
+    return buffer && !buffer.isFreed ? buffer.onlyReader() : undefined
   }
 
   /** Asks the engine what really waits, and whether more is taken. False: it has failed. */
@@ -302,6 +351,7 @@ export class VConnection extends VCControl {
     this.disarm()
     letGo(this)
     this.reactor.connectionEnded()
+    this.#stream?.[kLink].gone(error)
   }
 
   /** @internal */

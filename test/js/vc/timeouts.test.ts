@@ -1,7 +1,7 @@
 import { MIOBuffer, Reactor, tunnel, VCEvent, type VConnection, type VIO } from 'netvc'
 import { describe, expect, test } from 'vitest'
 import { onBothEngines } from '../support/engines.js'
-import { eventually, useWorld, type World } from '../support/fixture.js'
+import { eventually, onPairs, type World, useWorld } from '../support/fixture.js'
 import { code } from '../write/told.js'
 
 const short = 20
@@ -110,25 +110,28 @@ describe('timeouts of a connection', () => {
       expect(told.events).toEqual(['ACTIVE_TIMEOUT read'])
     })
 
-    test('a handler of both operations is told once; different ones both, the reader first (TO-8, TO-9)', async () => {
-      const { world } = box
-      const [one, two] = await world.pair()
-      const both = new Told()
-      read(world, one, both)
-      write(world, one, both)
-      const order: string[] = []
-      const [reader, writer] = [new Told(), new Told()]
-      reader.also = () => order.push('reader')
-      writer.also = () => order.push('writer')
-      read(world, two, reader)
-      write(world, two, writer)
-      one.setActiveTimeout(1)
-      two.setInactivityTimeout(1)
-      await eventually(() => order.length === 2 && both.events.length > 0, 'told')
-      await inVain(world)
-      expect(both.events).toEqual(['ACTIVE_TIMEOUT read'])
-      expect(order.slice(0, 2)).toEqual(['reader', 'writer'])
-    })
+    test.skipIf(onPairs)(
+      'a handler of both operations is told once; different ones both, the reader first (TO-8, TO-9)',
+      async () => {
+        const { world } = box
+        const [one, two] = await world.pair()
+        const both = new Told()
+        read(world, one, both)
+        write(world, one, both)
+        const order: string[] = []
+        const [reader, writer] = [new Told(), new Told()]
+        reader.also = () => order.push('reader')
+        writer.also = () => order.push('writer')
+        read(world, two, reader)
+        write(world, two, writer)
+        one.setActiveTimeout(1)
+        two.setInactivityTimeout(1)
+        await eventually(() => order.length === 2 && both.events.length > 0, 'told')
+        await inVain(world)
+        expect(both.events).toEqual(['ACTIVE_TIMEOUT read'])
+        expect(order.slice(0, 2)).toEqual(['reader', 'writer'])
+      },
+    )
 
     test.each(['closes', 'sets it again', 'replaces the writer'])(
       'the writer is not told when the reader %s (TO-8)',

@@ -1,0 +1,322 @@
+import { smallMessage } from './collect.js'
+import { Code, errno, type NetvcError } from './errors.js'
+import { VCEvent } from './events.js'
+import { MIOBuffer, type IOBufferReader } from './mio-buffer.js'
+import { native } from './native.js'
+import { expectNotice, forget } from './notices.js'
+import { streamError, systemErrorOf } from './stream-errors.js'
+import { byteLength, closeLater } from './stream-support.js'
+import type { IdleTimer } from './stream-timeout.js'
+import type { VCStream } from './stream.js'
+import type { VConnection } from './vconnection.js'
+
+export type Callback = (error?: Error | null) => void
+export type Chunk = Uint8Array | string
+export interface Piece {
+  chunk: Chunk
+  encoding: BufferEncoding
+}
+
+/** What joins a stream to its connection: the streams' own state, away from their users. */
+export class StreamLink {
+  vc: VConnection | undefined
+  reader: IOBufferReader | undefined
+  connecting = false
+  /** The readable side has room. */
+  wanted = false
+  /** Bytes wait in the buffer. */
+  held = false
+  /** The end was told, maybe with an error; bytes may still be held. */
+  over = false
+  reset = false
+  isRef = true
+  /** The reactor was told that this connection does not keep the thread alive. */
+  counted = false
+  bytesIn = 0
+  bytesOut = 0
+  /** Bytes that wait for the connection. */
+  delayedBytes = 0
+  /** What is done first when there is a connection. */
+  delayed: (() => void) | undefined
+  idle: IdleTimer | undefined
+  #error: Error | undefined
+  #watch: (() => void) | undefined
+
+  constructor(readonly stream: VCStream) {}
+
+  /** The connection is there: both its directions are the stream's from now on. */
+  attach(vc: VConnection): void {
+    this.vc = vc
+    this.connecting = false
+    this.reader = vc.handToStream(this.stream)
+    if (!this.isRef) this.count(true)
+    if (this.reader) this.#arm(vc, this.reader.buffer)
+    const { delayed } = this
+    if (delayed === undefined) return
+    this.delayed = undefined
+    this.delayedBytes = 0
+    delayed()
+  }
+
+  // --- reading -------------------------------------------------------------------------------
+
+  /** _read(): the readable side has room. */
+  read(): void {
+    this.wanted = true
+    const { vc } = this
+    if (vc === undefined) return
+    if (this.reader) {
+      if (this.held) this.#take(this.reader)
+    } else if (!this.over && !vc.closed) {
+      const buffer = new MIOBuffer()
+      this.reader = buffer.allocReader()
+      this.#arm(vc, buffer)
+    }
+  }
+
+  #arm(vc: VConnection, buffer: MIOBuffer): void {
+    vc.doIoRead((event) => this.#told(event), Infinity, buffer)
+    if (buffer.maxReadAvail === 0) return
+    if (this.wanted) this.#take(this.reader!)
+    else this.held = true
+  }
+
+  #told(event: VCEvent): void {
+    if (event === VCEvent.READ_READY) {
+      if (this.idle?.told === true) this.idle.moved()
+      if (this.wanted) {
+        if (this.reader) this.#take(this.reader)
+      } else if (!this.held) {
+        this.held = true
+        this.#watchFailure()
+      }
+    } else if (event >= VCEvent.READ_COMPLETE && event <= VCEvent.ERROR) {
+      const vc = this.vc!
+      const error = vc.error ?? vc.failure
+      this.over = true
+      if (error) this.#error = streamError(error, vc.error ? 'read' : 'write')
+      // What came before the peer's end is still to be read; a failure is not put off.
+      if (!this.held || event === VCEvent.ERROR) this.#conclude()
+    }
+  }
+
+  /** Hands on what the engine has read. */
+  #take(reader: IOBufferReader): void {
+    this.held = false
+    this.deliver(reader)
+    if (this.over && !this.held && !this.stream.destroyed) this.#conclude()
+  }
+
+  /** What is read goes to the stream; a subclass may have another place for it. */
+  deliver(reader: IOBufferReader): void {
+    const bytes = reader.read()
+    if (bytes.length === 0) return
+    this.bytesIn += bytes.length
+    const { stream } = this
+    // As push() does it, without a second look one tick later that finds nothing.
+    if (
+      stream.readableFlowing === true &&
+      stream.readableDidRead &&
+      stream.readableLength === 0 &&
+      stream.readableEncoding === null &&
+      stream.listenerCount('data') > 0
+    ) {
+      stream.emit('data', bytes)
+    } else if (!stream.push(bytes)) {
+      this.wanted = false
+    }
+  }
+
+  #conclude(): void {
+    const { stream, vc } = this
+    if (this.#error) {
+      stream.destroy(this.#error)
+      return
+    }
+    stream.push(null)
+    stream.read(0) // 'end' comes also when nobody reads
+    // With nothing armed a failure of writing closes the connection, which is told to gone().
+    if (!stream.destroyed && vc?.closed === false) vc.doIoRead(null, 0, null)
+    this.#freeBuffer()
+  }
+
+  #freeBuffer(): void {
+    this.reader?.buffer.free()
+    this.reader = undefined
+    this.held = false
+  }
+
+  /** While nothing is read, only this tells that writing has failed. */
+  #watchFailure(): void {
+    const { vc } = this
+    if (this.#watch !== undefined || vc === undefined) return
+    const token = expectNotice((code, text) => {
+      this.#watch = undefined
+      if (this.over || code === Code.CLOSED) return
+      this.stream.destroy(streamError(vc.errorOf(code, 'write', text), 'write'))
+    }, false)
+    if (native.onFailed(vc.slot, vc.version, token) === 0) {
+      this.#watch = () => {
+        forget(token)
+      }
+    } else {
+      forget(token)
+    }
+  }
+
+  // --- writing -------------------------------------------------------------------------------
+
+  write(chunk: Chunk, encoding: BufferEncoding, callback: Callback): void {
+    const { vc } = this
+    if (vc === undefined) {
+      this.delayedBytes = byteLength(chunk, encoding)
+      this.#delay(() => {
+        this.write(chunk, encoding, callback)
+      }, callback)
+      return
+    }
+    if (this.idle?.told === true) this.idle.moved()
+    try {
+      if (this.#send(vc, chunk, encoding)) callback()
+      else this.#whenSent(vc, vc.writableLowWaterMark, callback)
+    } catch (error) {
+      callback(this.#writeError(error as NetvcError))
+    }
+  }
+
+  writev(chunks: Piece[], callback: Callback): void {
+    const { vc } = this
+    if (vc === undefined) {
+      for (const { chunk, encoding } of chunks) this.delayedBytes += byteLength(chunk, encoding)
+      this.#delay(() => {
+        this.writev(chunks, callback)
+      }, callback)
+      return
+    }
+    if (this.idle?.told === true) this.idle.moved()
+    try {
+      if (this.#sendAll(vc, chunks)) callback()
+      else this.#whenSent(vc, vc.writableLowWaterMark, callback)
+    } catch (error) {
+      callback(this.#writeError(error as NetvcError))
+    }
+  }
+
+  /** Whether less than the high mark waits. */
+  #send(vc: VConnection, chunk: Chunk, encoding: BufferEncoding): boolean {
+    if (typeof chunk !== 'string') {
+      this.bytesOut += chunk.length
+      return vc.write(chunk)
+    }
+    const n = vc.writeText(chunk, encoding)
+    this.bytesOut += n < 0 ? ~n : n
+    return n >= 0
+  }
+
+  /** The same for several; with large ones among them they leave as one message. */
+  #sendAll(vc: VConnection, chunks: Piece[]): boolean {
+    if (!chunks.some(({ chunk }) => chunk.length > smallMessage)) {
+      let below = true
+      for (const { chunk, encoding } of chunks) below = this.#send(vc, chunk, encoding)
+      return below
+    }
+    const pieces: Uint8Array[] = []
+    for (const { chunk, encoding } of chunks) {
+      const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
+      this.bytesOut += bytes.length
+      pieces.push(bytes)
+    }
+    return vc.write(pieces)
+  }
+
+  /** Calls back when at most so many bytes wait, or with why they never will. */
+  #whenSent(vc: VConnection, mark: number, callback: Callback): void {
+    const token = expectNotice((code, text) => {
+      if (code === 0) callback()
+      else callback(this.#writeError(vc.errorOf(code, 'write', text)))
+    }, this.isRef && vc.reactor.wantsRef)
+    native.notifyDrained(vc.slot, vc.version, mark, token)
+  }
+
+  #writeError(error: NetvcError): Error {
+    const { code } = error
+    const closed = code === 'ERR_VC_CLOSED' || code === 'ERR_VC_SHUT'
+    return closed ? systemErrorOf(errno.EPIPE, 'write') : streamError(error, 'write')
+  }
+
+  #delay(act: () => void, failed: Callback): void {
+    if (this.connecting) this.delayed = act
+    else failed(systemErrorOf(errno.EPIPE, 'write'))
+  }
+
+  final(callback: Callback): void {
+    const { vc } = this
+    if (vc === undefined) {
+      if (!this.connecting) {
+        callback()
+        return
+      }
+      this.delayed = () => {
+        this.final(callback)
+      }
+      return
+    }
+    if (vc.closed) {
+      callback()
+      return
+    }
+    vc.doIoShutdown('write')
+    if (native.unsent(vc.slot, vc.version) > 0) this.#whenSent(vc, 0, callback)
+    else callback()
+  }
+
+  // --- the end -------------------------------------------------------------------------------
+
+  destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.connecting = false
+    this.delayed = undefined
+    this.idle?.stop()
+    this.idle = undefined
+    this.#watch?.()
+    this.#watch = undefined
+    const { vc } = this
+    if (vc !== undefined) {
+      if (this.reset) vc.closeWithReset()
+      else vc.doIoClose()
+      if (this.counted) this.count(false)
+    }
+    this.#freeBuffer()
+    callback(error)
+    closeLater(this.stream, error !== null)
+  }
+
+  /** The connection was closed by somebody else, or has failed with nobody to tell. */
+  gone(error: NetvcError | undefined): void {
+    if (!this.stream.destroyed) this.stream.destroy(error && streamError(error, 'write'))
+  }
+
+  // --- ref, and options ----------------------------------------------------------------------
+
+  setRef(on: boolean): void {
+    this.isRef = on
+    if (this.vc !== undefined && this.counted === on) this.count(!on)
+  }
+
+  /** Whether the reactor lives without this connection. */
+  count(without: boolean): void {
+    if (without && (this.stream.destroyed || this.vc!.closed)) return
+    this.counted = without
+    this.vc!.reactor.discount(without ? 1 : -1)
+  }
+
+  /** What the system refuses is not an error of the stream, nor is it of net.Socket. */
+  option(set: (vc: VConnection) => void): void {
+    const { vc } = this
+    if (vc === undefined || vc.closed) return
+    try {
+      set(vc)
+    } catch {
+      // Not told.
+    }
+  }
+}

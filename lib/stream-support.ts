@@ -1,0 +1,70 @@
+import type { Duplex } from 'node:stream'
+import { outOfRange, wrongType } from './errors.js'
+import type { KeepAliveOptions } from './socket-options.js'
+
+/** What address() of a stream answers, as net.AddressInfo. */
+export interface StreamAddress {
+  address: string
+  family: string
+  port: number
+}
+
+let closing: [stream: Duplex, hadError: boolean][] = []
+
+function tellClosed(): void {
+  const streams = closing
+  closing = []
+  let next = 0
+  try {
+    while (next < streams.length) {
+      const [stream, hadError] = streams[next++]
+      stream.emit('close', hadError)
+    }
+  } finally {
+    // A listener that throws does not cost the others their event.
+    for (const [stream, hadError] of streams.slice(next)) closeLater(stream, hadError)
+  }
+}
+
+/** 'close' comes when the turn of the loop is over, as that of a handle of the loop would. */
+export function closeLater(stream: Duplex, hadError: boolean): void {
+  if (closing.length === 0) setImmediate(tellClosed)
+  closing.push([stream, hadError])
+}
+
+/** Bytes that were written to a stream and have not come to its _write(). */
+export function bufferedBytes(stream: Duplex): number {
+  const { writableBuffer } = stream as unknown as {
+    writableBuffer?: { chunk: Uint8Array | string; encoding: BufferEncoding }[]
+  }
+  let bytes = 0
+  for (const { chunk, encoding } of writableBuffer ?? []) bytes += byteLength(chunk, encoding)
+  return bytes
+}
+
+export function byteLength(chunk: Uint8Array | string, encoding: BufferEncoding): number {
+  return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding) : chunk.length
+}
+
+/** Seconds between probes, and their number, as Node has them. */
+const interval = 1
+const count = 10
+
+/** net.Socket's keep-alive as socket options; initialDelay in milliseconds, 0: as it is. */
+export function keepAliveOf(on: boolean, initialDelay = 0): boolean | KeepAliveOptions {
+  const idle = Math.min(Math.trunc(Number(initialDelay) / 1000) || 0, 32767)
+  return on && idle > 0 ? { idle, interval, count } : on
+}
+
+/** msecs of setTimeout(). */
+export function checkTimeout(ms: unknown, callback: unknown): void {
+  if (typeof ms !== 'number') throw wrongType('msecs', 'of type number', ms)
+  if (!(ms >= 0 && ms < Infinity)) throw outOfRange('msecs', 'a non-negative finite number', ms)
+  if (callback !== undefined && typeof callback !== 'function') {
+    throw wrongType('callback', 'of type function', callback)
+  }
+}
+
+export function familyOf(address: string | undefined): 'IPv4' | 'IPv6' | undefined {
+  return address === undefined ? undefined : address.includes(':') ? 'IPv6' : 'IPv4'
+}
