@@ -107,14 +107,14 @@ TEST_CASE_FIXTURE(Fixture, "PV-24: 0 cancels; nothing comes after close (B-28)")
 
 TEST_CASE_FIXTURE(Fixture, "PV-24 D: bytes of either end put off the inactivity of both") {
   read();
-  p.do_io_read(&writer, VIO::kUnlimited, in.m);
+  p.do_io_write(&writer, VIO::kUnlimited, out.r);  // p reads nothing: what a sends stays in between
   a.set_inactivity_timeout(2 * kShort);
   p.set_inactivity_timeout(2 * kShort);
   const Nanos until = monotonic_now() + 8 * kShort;
   Nanos last = 0;
   while (monotonic_now() < until) {
     last = monotonic_now();
-    a.queue_write("x", 1);  // a writes only, p reads only
+    a.queue_write("x", 1);
     const Nanos next = last + kShort / 4;
     loop.until([&] { return monotonic_now() > next; });
     if (monotonic_now() - last >= 2 * kShort) return;  // the machine slept: nothing can be said
