@@ -41,6 +41,8 @@ export type ErrorCode =
   | 'ENET_CONNECT_TIMEOUT'
   | 'ENET_THROTTLING'
   | 'ERR_VC_MIGRATING'
+  | 'ERR_VC_READING'
+  | 'ERR_LISTENER_HANDLER'
   | 'ABORT_ERR'
 
 /** An operation failed, or an object was used in a state that does not allow it. */

@@ -1,5 +1,6 @@
 export { NetvcError, NetvcArgumentError, type ErrorCode, type NetvcErrorFields } from './errors.js'
 export { VCEvent } from './events.js'
+export type { ListenArguments } from './listeners.js'
 export { Listener, type ListenerStats } from './listener.js'
 export { IOBufferReader, MIOBuffer, type MIOBufferOptions } from './mio-buffer.js'
 export type {

@@ -1,4 +1,5 @@
-import { systemError, type NetvcError } from './errors.js'
+import { AcceptQueue } from './accept-queue.js'
+import { NetvcError, rethrowLater, systemError } from './errors.js'
 import { native } from './native.js'
 import type { AcceptLimit } from './options.js'
 import type { Reactor } from './reactor.js'
@@ -22,12 +23,19 @@ export interface ListenerStats {
   waitsForRate: number
 }
 
+/** native/binding/reactor_functions.cc, gateListener */
+const Gate = { shut: 0, open: 1, untilSomebodyCame: 2 } as const
+
 /** Accepts connections on one or several addresses. Made by Reactor.listen. */
 export class Listener {
   readonly #reactor: Reactor
   readonly #ids: number[] = []
   readonly #addresses: string[] = []
-  readonly #handler: (vc: VConnection) => void
+  readonly #handler: ((vc: VConnection) => void) | undefined
+  readonly #queue = new AcceptQueue()
+  #paused = false
+  #asked = false
+  #failure: NetvcError | undefined
   readonly #choose: Chooser | undefined
   readonly #timeouts: TimeoutOptions
   readonly #onLimited: ((limit: AcceptLimit) => void) | undefined
@@ -39,7 +47,7 @@ export class Listener {
   /** @internal */
   constructor(
     reactor: Reactor,
-    handler: (vc: VConnection) => void,
+    handler: ((vc: VConnection) => void) | undefined,
     choose: Chooser | undefined,
     timeouts: TimeoutOptions,
     onLimited: ((limit: AcceptLimit) => void) | undefined,
@@ -59,6 +67,65 @@ export class Listener {
   /** Still accepting on at least one address. */
   get listening(): boolean {
     return this.#running > 0 && this.#closing === undefined
+  }
+
+  /** pause() was called, and resume() was not. */
+  get paused(): boolean {
+    return this.#paused
+  }
+
+  /**
+   * Stops accepting, until resume(): who connects waits in the kernel's queue (ListenOptions.backlog).
+   * No handler is called from its return on. Connections that were accepted already are kept and
+   * handed out first then: on the inline engine at most `acceptsPerWakeup` for each address; on net
+   * threads those that this thread has not been told of yet, and one whose accept is under way.
+   */
+  pause(): void {
+    this.#paused = true
+    this.#gate(Gate.shut)
+  }
+
+  /** Accepts again. Never calls the handler on the caller's stack. */
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    if (this.#handler) {
+      this.#gate(Gate.open)
+      process.nextTick(() => {
+        this.#catchUp(this.#handler!)
+      })
+    } else {
+      this.#asked = false
+      this.#serve()
+    }
+  }
+
+  /**
+   * The connections, one by one: for a listener that was made without a handler. It accepts only
+   * while somebody asks for the next one, `acceptsPerWakeup` at a time on each address (and
+   * accepting thread); all others wait in the kernel's queue. `break` closes the listener, and what
+   * was accepted and not handed out. close() ends the loop; a listener that fails throws in it, and
+   * is closed. Several loops share the connections. Throws ERR_LISTENER_HANDLER if it has a handler.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<VConnection, undefined> {
+    if (this.#handler) {
+      const text = 'for await: connections of this listener go to the handler given to listen()'
+      throw new NetvcError('ERR_LISTENER_HANDLER', text)
+    }
+    return {
+      next: () => {
+        const next = this.#queue.ask()
+        this.#serve()
+        return next
+      },
+      return: async () => {
+        await this.close()
+        return { value: undefined, done: true }
+      },
+      [Symbol.asyncIterator]() {
+        return this
+      },
+    }
   }
 
   /** Why it stopped by itself, if it did. */
@@ -81,12 +148,13 @@ export class Listener {
   }
 
   /**
-   * Stops accepting; resolves when the ports are free. Connections that were accepted live on; a
-   * handler is not called again after close() was called.
+   * Stops accepting; resolves when the ports are free. Connections that were handed out live on; a
+   * handler is not called again after close() was called, and a loop ends.
    */
   close(): Promise<void> {
     this.#closing ??= new Promise((resolve) => {
       this.#stopped = resolve
+      this.#queue.close()
       if (this.#running === 0) resolve()
       for (const id of this.#ids) native.closeListener(this.#reactor.handle, id)
     })
@@ -110,9 +178,60 @@ export class Listener {
       vc.doIoClose()
       return
     }
+    if (this.#handler && !this.#paused && this.#queue.empty) {
+      this.#handOut(vc, this.#handler)
+    } else {
+      this.#queue.add(vc)
+      this.#asked = false
+      if (!this.#handler) this.#serve()
+    }
+  }
+
+  #handOut(vc: VConnection, handler: (vc: VConnection) => void): void {
     if (this.#choose && this.#give(vc, this.#choose)) return
     startTimeouts(vc, this.#timeouts)
-    this.#handler(vc)
+    handler(vc)
+  }
+
+  /** Those that came while it was paused. */
+  #catchUp(handler: (vc: VConnection) => void): void {
+    for (;;) {
+      const vc = this.#paused || this.#closing ? undefined : this.#queue.take()
+      if (!vc) return
+      try {
+        this.#handOut(vc, handler)
+      } catch (error) {
+        rethrowLater(error)
+      }
+    }
+  }
+
+  /** Gives to the loops what is there, and accepts when they want more. */
+  #serve(): void {
+    while (this.#queue.wanted && !this.#paused) {
+      const vc = this.#queue.take()
+      if (vc) {
+        startTimeouts(vc, this.#timeouts)
+        this.#queue.answer(vc)
+        continue
+      }
+      if (this.#failure) {
+        this.#queue.fail(this.#failure)
+        this.#failure = undefined
+        void this.close()
+      } else if (!this.#asked) {
+        this.#asked = true
+        this.#gate(Gate.untilSomebodyCame)
+      }
+      return
+    }
+    // Another address, or thread, may still wait for somebody.
+    this.#gate(Gate.shut)
+  }
+
+  #gate(gate: number): void {
+    if (this.#closing) return
+    for (const id of this.#ids) native.gateListener(this.#reactor.handle, id, gate)
   }
 
   /** Whether a worker gets it. A chooser that fails ends the connection, which nobody would have. */
@@ -143,6 +262,11 @@ export class Listener {
   /** @internal */
   failed(errno: number): void {
     this.#error = systemError(errno, 'accept', this.#addresses.join(', '))
+    if (!this.#handler) {
+      this.#failure = this.#error
+      this.#serve()
+      return
+    }
     process.emitWarning(`netvc: a listener stopped: ${this.#error.message}`, {
       type: 'NetvcWarning',
       code: 'NETVC_LISTENER_STOPPED',

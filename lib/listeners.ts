@@ -9,6 +9,15 @@ import { given, type TimeoutOptions } from './timeouts.js'
 import type { VConnection } from './vconnection.js'
 import { distributions } from './workers.js'
 
+/** With a handler, which is called for each connection; or without, for a `for await` loop. */
+export type ListenArguments =
+  | [
+      address: string | readonly string[],
+      handler: ((vc: VConnection) => void) | undefined,
+      options?: ListenOptions,
+    ]
+  | [address: string | readonly string[], options?: ListenOptions]
+
 /** What the listeners of a reactor have in common. */
 interface Common extends TimeoutOptions {
   maxConnections: number
@@ -34,26 +43,32 @@ export class Listeners {
   }
 
   /** Reactor.listen() */
-  async open(
-    address: string | readonly string[],
-    handler: (vc: VConnection) => void,
-    options: ListenOptions,
-  ): Promise<Listener> {
+  async open(...args: ListenArguments): Promise<Listener> {
+    const [address, second, third] = args
+    const alone = typeof second === 'object' && second !== null && third === undefined
+    const handler = alone ? undefined : second
+    const chosen = alone ? second : third
+    const options = chosen === undefined ? {} : chosen
     const list = typeof address === 'string' ? [address] : address
     if (!Array.isArray(list) || list.length === 0) {
       throw wrongType('address', 'an address or a non-empty array of addresses', address)
     }
     const parsed = (list as string[]).map(parseAddress)
-    if (typeof handler !== 'function') throw wrongType('handler', 'a function', handler)
+    if (handler !== undefined && typeof handler !== 'function') {
+      throw wrongType('handler', 'a function, or undefined', handler)
+    }
     checkOptions('listen', options)
     this.reactor.assertOpen('listen')
     const { signal, distribute } = options
     if (signal?.aborted) throw abortError(signal.reason)
+    if (distribute !== undefined && !handler)
+      throw wrongType('handler', 'a function, since connections are distributed', handler)
     if (distribute !== undefined) this.reactor.sharedSeat('listen with distribute')
     const chooser = typeof distribute === 'function' ? distribute : undefined
     const distribution = typeof distribute === 'string' ? distributions[distribute] : 0
     // What was checked is what is used, whatever its owner does meanwhile.
-    const used = { ...flat(options), distribution, reactorConnections: this.common.maxConnections }
+    const { maxConnections: reactorConnections } = this.common
+    const used = { ...flat(options), distribution, reactorConnections, paused: !handler }
     const resolved = await Promise.all(parsed.map((p) => resolveAddress(p, 'listen')))
     if (signal?.aborted) throw abortError(signal.reason)
     this.reactor.assertOpen('listen')

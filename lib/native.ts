@@ -44,6 +44,8 @@ export interface Native {
   threadOf(slot: number, version: number): number
   migrate(reactor: number, slot: number, version: number, thread: number, token: number): void
   listenerCounts(reactor: number, id: number): [number, number, number, number] | undefined
+  /** gate: 0 pauses, 1 resumes, 2 resumes until somebody has come. */
+  gateListener(reactor: number, listener: number, gate: number): void
   closeListener(reactor: number, listener: number): void
   freeListener(reactor: number, listener: number): void
   connect(

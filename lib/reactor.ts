@@ -14,17 +14,10 @@ import { closePort, openPort, Record } from './events.js'
 import type { VCHandle } from './handle.js'
 import { held } from './hold.js'
 import type { Listener } from './listener.js'
-import { Listeners } from './listeners.js'
+import { Listeners, type ListenArguments } from './listeners.js'
 import { lingerLimitMs, Lingering } from './lingering.js'
 import { native, type NativeStats } from './native.js'
-import {
-  checkOptions,
-  flat,
-  maxInt,
-  type ConnectOptions,
-  type ListenOptions,
-  type ReactorOptions,
-} from './options.js'
+import { checkOptions, flat, maxInt, type ConnectOptions, type ReactorOptions } from './options.js'
 import { makePair, type PairOptions } from './pairs.js'
 import {
   checkQueueLimits,
@@ -129,15 +122,13 @@ export class Reactor extends WorkerSide {
   }
 
   /**
-   * Listens on one address or several; handler is called for each connection. Resolves when all
-   * are open; if one fails, none is, and the promise rejects (EADDRINUSE, EACCES, ...).
+   * listen(address, handler, options?) or listen(address, options?). Listens on one address or
+   * several; handler is called for each connection. Without one nobody is accepted until a loop asks:
+   * `for await (const vc of listener)`. Resolves when all are open; if one fails, none is, and the
+   * promise rejects (EADDRINUSE, EACCES, ...).
    */
-  listen(
-    address: string | readonly string[],
-    handler: (vc: VConnection) => void,
-    options: ListenOptions = {},
-  ): Promise<Listener> {
-    return this.#listeners.open(address, handler, options)
+  listen(...args: ListenArguments): Promise<Listener> {
+    return this.#listeners.open(...args)
   }
 
   /** Connects; resolves when the peer has answered. Rejects with the system's code, e.g. ECONNREFUSED. */

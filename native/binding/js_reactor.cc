@@ -174,26 +174,26 @@ void JsReactor::stop() {
 // ------------------------------------------------------------------------------------
 
 int JsReactor::listen(uint32_t id, const Address& address, const AcceptOptions& options,
-                      AcceptMode mode, int own_threads, Distribute distribute) {
+                      const ListenMode& mode) {
   auto listener = std::make_unique<JsListener>(*this, id);
-  listener->distribute = distribute;
+  listener->distribute = mode.distribute;
   listener->admission = options.admission;
   if (const int error = ListenSocket::open(address, options, &listener->socket)) return error;
   std::vector<NetHandler*> at;
-  if (mode == AcceptMode::kOwnThreads) {
+  if (mode.accept == AcceptMode::kOwnThreads) {
     if (accept_pool_.size() == 0) {
-      if (const int error = accept_pool_.start(std::max(1, own_threads))) return error;
+      if (const int error = accept_pool_.start(std::max(1, mode.own_threads))) return error;
     }
     for (size_t i = 0; i < accept_pool_.size(); ++i)
       at.push_back(&accept_pool_.handler(i));
-  } else if (mode == AcceptMode::kEveryThread) {
+  } else if (mode.accept == AcceptMode::kEveryThread) {
     for (size_t i = 0; i < size(); ++i)
       at.push_back(&handler(i));
   } else {
     at.push_back(&next_handler());
   }
   const bool exclusive = at.size() > 1;
-  const bool stay = mode == AcceptMode::kEveryThread;
+  const bool stay = mode.accept == AcceptMode::kEveryThread;
   for (NetHandler* h : at) {
     Acceptor::Choose choose;
     if (stay) {
@@ -202,6 +202,7 @@ int JsReactor::listen(uint32_t id, const Address& address, const AcceptOptions& 
       choose = [this]() -> NetHandler& { return next_handler(); };
     }
     Ref<Acceptor> a(new Acceptor(listener->socket, listener.get(), std::move(choose)));
+    if (mode.paused) a->pause();
     listener->acceptors.push_back(a);
     listener->running.fetch_add(1, std::memory_order_relaxed);
     const auto start = [a, exclusive](NetHandler& there) { a->start(there, exclusive); };
@@ -235,6 +236,17 @@ void JsReactor::close_listener(uint32_t id) {
 void JsListener::cancel() {
   for (Ref<Acceptor>& a : acceptors)
     Acceptor::cancel(a);
+}
+
+void JsListener::pause() {
+  for (Ref<Acceptor>& a : acceptors)
+    a->pause();
+}
+
+void JsListener::resume(Acceptor::Until until) {
+  for (Ref<Acceptor>& a : acceptors)
+    Acceptor::resume(a, until);
+  reactor_.touched();
 }
 
 void JsListener::on_accept(NetVConnection& vc) {

@@ -47,6 +47,8 @@ class JsListener final : public AcceptHandler {
   void on_accept_stopped() override;
 
   void cancel();
+  void pause();
+  void resume(Acceptor::Until until);
 
   Ref<ListenSocket> socket;
   Distribute distribute = Distribute::kNone;
@@ -122,9 +124,15 @@ class JsReactor {
   Ref<Admission> admission(int64_t connections);
 
   enum class AcceptMode { kSingle, kEveryThread, kOwnThreads };
+  struct ListenMode {
+    AcceptMode accept = AcceptMode::kSingle;
+    int own_threads = 0;
+    Distribute distribute = Distribute::kNone;
+    bool paused = false;  // accepts from JsListener::resume() on
+  };
   /// 0 or an errno value. The records ACCEPT, ACCEPT_ERROR, ACCEPT_STOPPED carry the id.
-  int listen(uint32_t id, const Address& address, const AcceptOptions& options, AcceptMode mode,
-             int own_threads, Distribute distribute);
+  int listen(uint32_t id, const Address& address, const AcceptOptions& options,
+             const ListenMode& mode);
   JsListener* listener(uint32_t id);
   void close_listener(uint32_t id);
   void forget_listener(uint32_t id) { listeners_.erase(id); }

@@ -97,12 +97,14 @@ napi_value JsListen(napi_env env, napi_callback_info info) {
   Ref<Admission> parent = r->admission(o.number("reactorConnections", 0));
   if (limits.any() || parent)
     options.admission = Ref<Admission>(new Admission(limits, std::move(parent)));
-  const int own = static_cast<int>(o.number("acceptThreads", 0));
-  const auto mode = own > 0                                ? JsReactor::AcceptMode::kOwnThreads
-                    : o.flag("acceptOnEveryThread", false) ? JsReactor::AcceptMode::kEveryThread
-                                                           : JsReactor::AcceptMode::kSingle;
-  const auto distribute = static_cast<Distribute>(o.number("distribution", 0));
-  return js_i32(env, -r->listen(a.u32(1), address, options, mode, own, distribute));
+  JsReactor::ListenMode mode;
+  mode.own_threads = static_cast<int>(o.number("acceptThreads", 0));
+  mode.accept = mode.own_threads > 0                   ? JsReactor::AcceptMode::kOwnThreads
+                : o.flag("acceptOnEveryThread", false) ? JsReactor::AcceptMode::kEveryThread
+                                                       : JsReactor::AcceptMode::kSingle;
+  mode.distribute = static_cast<Distribute>(o.number("distribution", 0));
+  mode.paused = o.flag("paused", false);
+  return js_i32(env, -r->listen(a.u32(1), address, options, mode));
 }
 
 // listenerAddress(reactor, listener): url
@@ -126,6 +128,25 @@ napi_value JsListenerCounts(napi_env env, napi_callback_info info) {
   for (const int64_t n : {c.open, c.refused, c.full, c.fast})
     napi_set_element(env, array, i++, js_int(env, n));
   return array;
+}
+
+// gateListener(reactor, listener, gate): 0 pauses, 1 resumes, 2 resumes until somebody has come
+napi_value JsGateListener(napi_env env, napi_callback_info info) {
+  Args<3> a(env, info);
+  JsReactor* r = a.state().reactor(a.u32(0));
+  JsListener* l = r ? r->listener(a.u32(1)) : nullptr;
+  if (!l) return nullptr;
+  switch (a.i32(2)) {
+    case 0:
+      l->pause();
+      break;
+    case 1:
+      l->resume(Acceptor::Until::kPaused);
+      break;
+    default:
+      l->resume(Acceptor::Until::kSomebodyCame);
+  }
+  return nullptr;
 }
 
 napi_value JsCloseListener(napi_env env, napi_callback_info info) {
@@ -256,6 +277,7 @@ void register_reactor_functions(napi_env env, napi_value exports, EnvState& stat
       {"listen", JsListen},
       {"listenerAddress", JsListenerAddress},
       {"listenerCounts", JsListenerCounts},
+      {"gateListener", JsGateListener},
       {"closeListener", JsCloseListener},
       {"freeListener", JsFreeListener},
       {"connect", JsConnectTo},

@@ -124,7 +124,27 @@ void Acceptor::start(NetHandler& h, bool exclusive) {
   spare_ = open_spare();
   home_.store(&h, std::memory_order_seq_cst);
   if (cancelled_.load(std::memory_order_seq_cst)) return stop();
-  h.reschedule(read);
+  update();
+}
+
+void Acceptor::resume(Ref<Acceptor> a, Until until) {
+  uint32_t gate = kOpen;
+  if (until == Until::kSomebodyCame) {
+    if (++a->last_gate_ <= kAgain) a->last_gate_ = kAgain + 1;
+    gate = a->last_gate_;
+  }
+  a->gate_.store(gate, std::memory_order_seq_cst);
+  NetHandler* home = a->home_.load(std::memory_order_seq_cst);
+  if (!home) return;
+  if (home->in_thread()) return a->update();
+  home->post([a](NetHandler&) { a->update(); });
+}
+
+// Behind whatever changes the gate or the pause.
+void Acceptor::update() {
+  if (!self_) return;
+  read.enabled = gate_.load(std::memory_order_seq_cst) > kSpent && !pause_.armed();
+  handler->reschedule(read);
 }
 
 void Acceptor::cancel(Ref<Acceptor> a) {
@@ -152,10 +172,16 @@ void Acceptor::call_ended() {
 
 void Acceptor::net_io(Direction&) {
   Ref<Acceptor> keep(this);  // the user may cancel in on_accept
+  uint32_t gate = gate_.load(std::memory_order_seq_cst);
+  handed_over_ = false;
   for (int left = share_of_turn(); left > 0; --left) {
-    if (!accept_one() || !self_) return;
+    if (gate_.load(std::memory_order_relaxed) <= kSpent || !accept_one()) break;
+    if (!self_) return;
   }
-  handler->reschedule(read);  // fairness: the rest in the next turn (AC-7)
+  if (!self_) return;
+  if (handed_over_ && gate > kOpen)
+    gate_.compare_exchange_strong(gate, kSpent, std::memory_order_seq_cst);
+  update();  // fairness: the rest in the next turn (AC-7)
 }
 
 // An accept, with what follows it, costs as much as some messages: so many of those who are there
@@ -302,32 +328,44 @@ void Acceptor::pause_until(Nanos when) {
   handler->timers.arm(pause_, when);
 }
 
-void Acceptor::on_pause_over(void* p) {
-  auto* a = static_cast<Acceptor*>(p);
-  a->read.enabled = true;
-  a->handler->reschedule(a->read);
-}
+void Acceptor::on_pause_over(void* p) { static_cast<Acceptor*>(p)->update(); }
 
 void Acceptor::hand_over(NetVConnection* vc) {
   NetHandler& to = choose_();
-  if (&to == handler) return deliver(*vc, to);
+  if (&to == handler) {
+    handed_over_ |= deliver(*vc, to);
+    return;
+  }
   callers_.fetch_add(1, std::memory_order_relaxed);
   const bool posted = to.post([keep = Ref<Acceptor>(this), vc](NetHandler& there) {
-    keep->deliver(*vc, there);
+    if (!keep->deliver(*vc, there)) keep->nobody_came();
     keep->call_ended();
   });
+  handed_over_ |= posted;
   if (posted) return;
   vc->release();
   call_ended();
 }
 
-void Acceptor::deliver(NetVConnection& vc, NetHandler& h) {
-  if (cancelled_.load(std::memory_order_acquire)) return vc.release();  // B-20
+bool Acceptor::deliver(NetVConnection& vc, NetHandler& h) {
+  const bool cancelled = cancelled_.load(std::memory_order_acquire);  // B-20
   // Data may be there already, and a fresh socket can be written to: no need to wait for the edge.
   vc.read.triggered = vc.write.triggered = true;
-  if (vc.attach(h) != 0) return vc.release();
+  if (cancelled || vc.attach(h) != 0) {
+    vc.release();
+    return false;
+  }
   if (idle_timeout_ > 0) vc.set_timeout(TimeoutKind::kIdle, idle_timeout_);
   told_->on_accept(vc);
+  return true;
+}
+
+// Who waits for somebody goes on waiting: the gate is open again.
+void Acceptor::nobody_came() {
+  home_.load(std::memory_order_relaxed)->post([a = Ref<Acceptor>(this)](NetHandler&) {
+    uint32_t gate = kSpent;
+    if (a->gate_.compare_exchange_strong(gate, kAgain, std::memory_order_seq_cst)) a->update();
+  });
 }
 
 }  // namespace netvc

@@ -5,6 +5,9 @@
 // limit per wake-up is reached (AC-7; fewer while those who are there are busy), makes connections,
 // hands each to the net thread that is next, attaches it there and tells the handler (AC-3..AC-5).
 //
+// pause() and resume() open and shut a gate; the edges that come meanwhile are kept in
+// read.triggered.
+//
 // Out of descriptors (MA-2, B-40, INV-22) it evicts the connection that has idled longest, if one
 // was put into the keep-alive queue, and waits for its descriptor; otherwise it takes in and closes
 // those who wait, with a spare descriptor, so that they know; kRescues of them, then it pauses.
@@ -108,6 +111,15 @@ class Acceptor final : public RefCounted<Acceptor>, private NetEvent {
   /// thread are closed there untold, and on_accept_stopped comes after the last of them.
   static void cancel(Ref<Acceptor> a);
 
+  /// Any thread, before start() too. Nobody is accepted from now on but the one whose accept is
+  /// under way, on each acceptor; who was accepted before is still delivered. Others wait in the
+  /// kernel's queue.
+  void pause() { gate_.store(kShut, std::memory_order_seq_cst); }
+  enum class Until : uint8_t { kPaused, kSomebodyCame };
+  /// The same threads as pause(), one at a time. kSomebodyCame: pauses by itself at the end of the
+  /// first wake-up that has handed somebody over, so that accepts_per_wakeup come at most.
+  static void resume(Ref<Acceptor> a, Until until);
+
   static constexpr Nanos kPause = 50 * kMillisecond;      // after EMFILE, ENFILE, ENOBUFS, ENOMEM
   static constexpr int kBusyPerAccept = 8;                // activations of others for each accept
   static constexpr Nanos kQuiet = kMillisecond;           // after it they are not busy any more
@@ -126,8 +138,10 @@ class Acceptor final : public RefCounted<Acceptor>, private NetEvent {
   bool make_room();
   bool rescue();
   void pause_until(Nanos when);
+  void update();
   void hand_over(NetVConnection* vc);
-  void deliver(NetVConnection& vc, NetHandler& h);
+  bool deliver(NetVConnection& vc, NetHandler& h);
+  void nobody_came();
   void stop();
   void call_ended();
   static void on_pause_over(void* acceptor);
@@ -145,6 +159,12 @@ class Acceptor final : public RefCounted<Acceptor>, private NetEvent {
   // four seq_cst, so that one of them sees the other.
   std::atomic<NetHandler*> home_{nullptr};
   std::atomic<bool> cancelled_{false};
+  // kSpent: shut by itself, after a resume(kSomebodyCame), whose number it had till then, so that
+  // no later one is taken back with it. resume() stores gate_ and looks at home_, as cancel() does.
+  static constexpr uint32_t kShut = 0, kSpent = 1, kOpen = 2, kAgain = 3;
+  std::atomic<uint32_t> gate_{kOpen};
+  uint32_t last_gate_ = kAgain;  // of resume()
+  bool handed_over_ = false;     // in this wake-up
   // Who may still call the handler: this until stop(), and every connection on its way to another
   // thread. acq_rel: the last one sees all calls done.
   std::atomic<int> callers_{1};

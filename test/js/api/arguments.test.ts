@@ -58,7 +58,10 @@ describe('wrong arguments are typed errors with a code', () => {
       [null, undefined, 5, {}, [], [5], [tcp, null]],
       typeError,
     )
-    await refuses((f) => listen(tcp, f), [undefined, ...junk, {}], typeError)
+    await refuses((f) => listen(tcp, f), junk, typeError)
+    await refuses((f) => listen(tcp, f, {}), [...junk, {}], typeError)
+    await refuses((distribute) => listen(tcp, { distribute }), ['random', () => 0], typeError)
+    await refuses((backlog) => listen(tcp, { backlog }), notNumbers, typeError)
     await refuses((o) => listen(tcp, () => {}, o), junk, typeError)
     await refuses(
       (o) => listen(tcp, () => {}, o),

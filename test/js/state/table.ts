@@ -157,6 +157,13 @@ export const connectionCalls: Record<string, Row> = {
   'listener.addresses': [({ listener }) => listener.addresses.length, anywhere],
   'listener.listening': [({ listener }) => listener.listening, anywhere],
   'listener.error': [({ listener }) => listener.error, anywhere],
+  'listener.pause, paused, resume': [
+    ({ listener }) => {
+      listener.pause()
+      if (listener.paused) listener.resume()
+    },
+    anywhere,
+  ],
   'listener.close': [({ listener }) => listener.close(), anywhere],
   'listener[Symbol.asyncDispose]': [({ listener }) => listener[Symbol.asyncDispose](), anywhere],
   'reactor.listen': [({ reactor }) => reactor.listen('tcp://127.0.0.1:0', () => {}), reacting],

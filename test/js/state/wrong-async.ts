@@ -96,9 +96,9 @@ export const asynchronous: Record<string, Row> = {
     [...addresses, [[], type], [[1], type], [[tcp, 'x'], address]],
   ],
   'listen(handler)': [
-    ({ reactor }, w) => reactor.listen(tcp, w),
+    ({ reactor }, w) => reactor.listen(tcp, w, {}),
     'handler',
-    not(type, undefined, null, {}, 'f'),
+    not(type, null, {}, 'f'),
   ],
   'listen(options)': [
     ({ reactor }, w) => reactor.listen(tcp, () => {}, w),

@@ -20,6 +20,7 @@ import {
   type Listener,
   type ConnectOptions,
   type ErrorCode,
+  type ListenArguments,
   type ListenOptions,
   type Message,
   type MIOBufferOptions,
@@ -92,6 +93,23 @@ function accept(vc: VConnection): void {
   const name: string = VCEvent[VCEvent.READ_READY]
   const done: Promise<void> = vc.drained()
   void [name, done]
+}
+
+export async function iterated(reactor: Reactor): Promise<void> {
+  const listener = await reactor.listen('tcp://[::]:0', { backlog: 5 })
+  for await (const vc of listener) {
+    vc.doIoClose()
+    listener.pause()
+    const paused: boolean = listener.paused
+    listener.resume()
+    if (paused) break
+  }
+  const all: ListenArguments = ['tcp://[::]:0', (vc) => vc.doIoClose(), { backlog: 5 }]
+  await reactor.listen(...all)
+  // @ts-expect-error: neither a handler nor options
+  await reactor.listen('tcp://[::]:0', 5)
+  // @ts-expect-error: an unknown option
+  await reactor.listen('tcp://[::]:0', { back: 5 })
 }
 
 export async function socket(vc: VConnection, reactor: Reactor): Promise<void> {
