@@ -222,10 +222,17 @@ export class VCHandle {
   drained(): Promise<void> {
     const refused = this.#drainRefusal() || native.failure(this.slot, this.version)
     if (refused) return Promise.reject(this.errorOf(refused, 'drained'))
-    return (this.#drain ??= new Promise<void>((resolve, reject) => {
+    return (this.#drain ??= this.drainedTo(this.#low, () => {
+      this.#drain = undefined
+    }))
+  }
+
+  /** @internal The same for another mark; 0: the kernel has everything. */
+  drainedTo(mark: number, told?: () => void): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
       this.waits(1)
       const token = expectNotice((code, text) => {
-        this.#drain = undefined
+        told?.()
         this.waits(-1)
         code ||= this.#drainRefusal()
         if (code === 0) {
@@ -235,8 +242,8 @@ export class VCHandle {
           reject(this.errorOf(code, 'drained', text))
         }
       }, this.keepsAlive)
-      native.notifyDrained(this.slot, this.version, this.#low, token)
-    }))
+      native.notifyDrained(this.slot, this.version, mark, token)
+    })
   }
 
   /** Messages that were accepted before the writing side was shut down still leave. */

@@ -190,6 +190,15 @@ export class IOBufferReader {
     return bytes
   }
 
+  /** Copies and consumes up to target.length bytes, into memory of your own. Returns their number. */
+  readInto(target: Uint8Array): number {
+    if (!(target instanceof Uint8Array)) throw wrongType('target', 'a Uint8Array', target)
+    const n = native.readInto(this.#handle(), this.index, target, 1, 0)
+    if (n < 0) return fail(n, 'readInto')
+    this.#consumed()
+    return n
+  }
+
   /** Copies up to target.length bytes from offset, without consuming. Returns their number. */
   peek(target: Uint8Array, offset = 0): number {
     if (!(target instanceof Uint8Array)) throw wrongType('target', 'a Uint8Array', target)

@@ -5,11 +5,12 @@ import type { Message, WriteCallback, WriteOptions } from './handle.js'
 import { hold, holdAgain, letGo, lookLater } from './hold.js'
 import { IOBufferReader, MIOBuffer, toBytes } from './mio-buffer.js'
 import { native } from './native.js'
-import { checkBytes, checkOptions } from './options.js'
+import { checkBytes } from './options.js'
+import { readingError } from './pull-reader.js'
 import type { Reactor } from './reactor.js'
-import { VCControl } from './control.js'
 import { tellTimeout } from './timeouts.js'
-import { kLink, VCStream, type VCStreamOptions } from './stream.js'
+import { kLink, type VCStream } from './stream.js'
+import { VCStreams } from './vc-streams.js'
 import type { Tunnel } from './tunnel.js'
 import { handlerFunction, VIO, type VIOHandler } from './vio.js'
 import { assign } from './workers.js'
@@ -24,12 +25,11 @@ const hasBytes = (buffer: MIOBuffer | undefined) =>
  * Server's NetVConnection (docs/vio.md). All handlers run on the JavaScript thread that has the
  * reactor, never on the caller's stack (but see VIO.reenableRe), and none after doIoClose().
  */
-export class VConnection extends VCControl {
+export class VConnection extends VCStreams {
   /** @internal */ readonly reactor: Reactor
   /** @internal */ tunnel: Tunnel | undefined
   #read: VIO | undefined
   #write: VIO | undefined
-  #stream: VCStream | undefined
   #closed = false
   #assigned = false
   #shut = 0
@@ -67,6 +67,7 @@ export class VConnection extends VCControl {
       throw wrongType('buffer', 'a MIOBuffer or null', buffer)
     }
     this.assertUsable('doIoRead', 1, buffer === null)
+    if (this.pull && call !== this.pull.handle) throw readingError(this, 'doIoRead')
     if (buffer?.isFreed === true) throw new NetvcError('ERR_BUFFER_FREED', 'the buffer was freed')
     const vio = (this.#read ??= new VIO(this, 0))
     // Another connection may fill it by now.
@@ -166,22 +167,6 @@ export class VConnection extends VCControl {
     return n
   }
 
-  /**
-   * The connection as a stream of Node: net.Socket's methods, properties and order of events. The
-   * stream has both directions from now on, and closes the connection at its end. What a read
-   * operation has read and nobody has consumed comes first; its buffer is the stream's then. Later
-   * calls give the same stream.
-   */
-  stream(options?: VCStreamOptions): VCStream {
-    if (this.#stream) return this.#stream
-    checkOptions('stream', options)
-    this.assertUsable('stream')
-    const stream = new VCStream(options)
-    stream[kLink].attach(this)
-    stream.read(0)
-    return stream
-  }
-
   /** @internal The reader of what was read before, if there is any. */
   handToStream(stream: VCStream): IOBufferReader | undefined {
     const unsent = this.#write?.armed ? this.#write.reader : undefined
@@ -189,7 +174,7 @@ export class VConnection extends VCControl {
       this.write(unsent.read(Math.min(unsent.readAvail, this.#write!.ntodo)))
     }
     if (this.#write) this.doIoWrite(null, 0, null)
-    this.#stream = stream
+    this.duplex = stream
     const buffer = this.#read?.buffer
     return buffer && !buffer.isFreed ? buffer.onlyReader() : undefined
   }
@@ -223,8 +208,12 @@ export class VConnection extends VCControl {
   /** @internal */
   protected override waits(change: 1 | -1): void {
     this.#waits += change
-    if (change === 1) this.becameBusy()
-    else lookLater(this)
+    if (change === 1) {
+      this.becameBusy()
+    } else {
+      this.pull?.resume()
+      lookLater(this)
+    }
   }
   /** @internal */
   protected override whenDrained(): void {
@@ -318,6 +307,11 @@ export class VConnection extends VCControl {
   }
 
   /** @internal */
+  get reading(): boolean {
+    return this.#read?.armed === true
+  }
+
+  /** @internal */
   get busy(): boolean {
     return (
       this.#read?.armed === true ||
@@ -351,7 +345,7 @@ export class VConnection extends VCControl {
     this.disarm()
     letGo(this)
     this.reactor.connectionEnded()
-    this.#stream?.[kLink].gone(error)
+    this.duplex?.[kLink].gone(error)
   }
 
   /** @internal */

@@ -37,6 +37,8 @@ export class VIO {
   /** @internal Told neither COMPLETE, EOS nor ERROR, and not cancelled. */ armed = false
   /** @internal EOS or ERROR was told: only another doIoRead or doIoWrite arms it again. */ ended = false
   /** @internal The engine has stopped reading because the buffer is full. */ full = false
+  /** @internal Told once, when the operation is replaced or cancelled, also by the connection's end. */
+  lost: (() => void) | undefined
   // The engine may have disabled the operation without saying so.
   #unsure = false
   #finishing = false
@@ -135,6 +137,10 @@ export class VIO {
     this.#unsure = false
     this.#finishing = false
     this.armed = handler !== undefined && nbytes > 0
+    if (!this.lost) return
+    const { lost } = this
+    this.lost = undefined
+    lost()
   }
 
   /** @internal */

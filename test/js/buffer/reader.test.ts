@@ -22,6 +22,23 @@ describe('IOBufferReader', () => {
     expect(reader.readAvail).toBe(1000)
   })
 
+  test('readInto copies as much as fits, and consumes it (BUF-5)', () => {
+    const reader = box.world.filled(pattern(1000), { blockSize: 128 })
+    const target = new Uint8Array(300)
+    for (const [at, n] of [
+      [0, 300],
+      [300, 300],
+      [600, 300],
+      [900, 100],
+      [1000, 0],
+    ] as const) {
+      expect(reader.readInto(target)).toBe(n)
+      expect(pattern(n, at).equals(target.subarray(0, n))).toBe(true)
+      expect(reader.readAvail).toBe(1000 - at - n)
+    }
+    expect(reader.readInto(new Uint8Array(0))).toBe(0)
+  })
+
   test('borrow shows the contiguous bytes without copying; consume goes on (IOBufferReader.borrow)', () => {
     const reader = box.world.filled(pattern(1000), { blockSize: 256 })
     const parts: Buffer[] = []

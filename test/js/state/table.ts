@@ -65,6 +65,11 @@ const writing: Outcomes = {
   'shut for writing': 'ERR_VC_SHUT',
   'shut both ways': 'ERR_VC_SHUT',
 }
+const pulling: Outcomes = {
+  ...reading,
+  open: 'ERR_VC_READING',
+  'shut for writing': 'ERR_VC_READING',
+}
 /** A tunnel goes on while it is looked at and adjusted. */
 const adjusting: Outcomes = gone('ERR_VC_CLOSED')
 const joining: Outcomes = { ...reading, ...writing }
@@ -131,6 +136,10 @@ export const connectionCalls: Record<string, Row> = {
   "vc.doIoShutdown('write')": [({ vc }) => vc.doIoShutdown('write'), whileOpen],
   "vc.doIoShutdown('both')": [({ vc }) => vc.doIoShutdown('both'), whileOpen],
   'vc.trapWriteBufferEmpty': [({ vc }) => vc.trapWriteBufferEmpty(), writing],
+  // One that is read by doIoRead, unless it was shut.
+  'vc.readable': [({ vc }) => vc.readable, pulling],
+  'vc[Symbol.asyncIterator]': [({ vc }) => vc[Symbol.asyncIterator](), pulling],
+  'vc.writable': [({ vc }) => vc.writable, writing],
   'vc.setSocketOptions': [({ vc }) => vc.setSocketOptions({ noDelay: true }), adjusting],
   'vc.socketOptions': [({ vc }) => vc.socketOptions(), anywhere],
   'vc.tcpInfo': [({ vc }) => vc.tcpInfo(), anywhere],
@@ -233,6 +242,11 @@ export const bufferCalls: Record<
   'reader.readAvail': [(_, r) => r.readAvail, 'ERR_BUFFER_FREED', 'ERR_READER_CLOSED'],
   'reader.read': [(_, r) => r.read(), 'ERR_BUFFER_FREED', 'ERR_READER_CLOSED'],
   'reader.peek': [(_, r) => r.peek(Buffer.alloc(2)), 'ERR_BUFFER_FREED', 'ERR_READER_CLOSED'],
+  'reader.readInto': [
+    (_, r) => r.readInto(Buffer.alloc(2)),
+    'ERR_BUFFER_FREED',
+    'ERR_READER_CLOSED',
+  ],
   'reader.borrow': [(_, r) => r.borrow(), 'ERR_BUFFER_FREED', 'ERR_READER_CLOSED'],
   'reader.consume': [(_, r) => r.consume(0), 'ERR_BUFFER_FREED', 'ERR_READER_CLOSED'],
   'reader.indexOf': [(_, r) => r.indexOf(10), 'ERR_BUFFER_FREED', 'ERR_READER_CLOSED'],

@@ -197,6 +197,11 @@ export const functions: Record<string, Row> = {
     'target',
     not(type, undefined, null, 'x', [1], new ArrayBuffer(1)),
   ],
+  'reader.readInto': [
+    ({ reader }, w) => reader.readInto(w),
+    'target',
+    not(type, undefined, null, 'x', [1], new ArrayBuffer(1)),
+  ],
   'reader.peek(offset)': [({ reader }, w) => reader.peek(Buffer.alloc(1), w), 'offset', notBytes],
   'reader.consume': [
     ({ reader }, w) => reader.consume(w),

@@ -47,6 +47,11 @@ import {
   type WriteManyResult,
   type WriteOptions,
 } from 'netvc'
+import {
+  TransformStream,
+  type ReadableStream,
+  type ReadableStreamBYOBReader,
+} from 'node:stream/web'
 
 export async function allowed(): Promise<void> {
   const options: ReactorOptions = { threads: 2 }
@@ -110,6 +115,25 @@ export async function iterated(reactor: Reactor): Promise<void> {
   await reactor.listen('tcp://[::]:0', 5)
   // @ts-expect-error: an unknown option
   await reactor.listen('tcp://[::]:0', { back: 5 })
+}
+
+export async function streams(vc: VConnection, reader: IOBufferReader): Promise<void> {
+  for await (const chunk of vc) {
+    const bytes: Buffer = chunk
+    if (bytes.length > 5) break
+  }
+  const readable: ReadableStream<Uint8Array> = vc.readable
+  const byob: ReadableStreamBYOBReader = readable.getReader({ mode: 'byob' })
+  const { value } = await byob.read(new Uint8Array(5))
+  const writer = vc.writable.getWriter()
+  await writer.write(value ?? 'text')
+  await vc.readable.pipeThrough(new TransformStream<Uint8Array, string>()).pipeTo(vc.writable)
+  const n: number = reader.readInto(new Uint8Array(5))
+  void n
+  // @ts-expect-error: neither bytes nor a string
+  await writer.write(5)
+  // @ts-expect-error: the same stream each time
+  vc.readable = readable
 }
 
 export async function socket(vc: VConnection, reactor: Reactor): Promise<void> {
