@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import { threadId } from 'node:worker_threads'
 import { parseAddress, resolveAddress } from './address.js'
 import {
@@ -12,6 +13,7 @@ import { drain, type DrainOptions, type DrainResult } from './drain.js'
 import { abortError, closedError, outOfRange, systemError, wrongType } from './errors.js'
 import { closePort, openPort, Record } from './events.js'
 import type { VCHandle } from './handle.js'
+import { fromStream } from './from-stream.js'
 import { held } from './hold.js'
 import type { Listener } from './listener.js'
 import { Listeners, type ListenArguments } from './listeners.js'
@@ -177,6 +179,15 @@ export class Reactor extends WorkerSide {
     const [active, passive] = makePair(this, options)
     process.nextTick(acceptor, passive)
     return active
+  }
+
+  /**
+   * A Duplex stream of bytes as a connection: the active end of a pair whose other end moves its
+   * bytes, its end and its errors (docs/streams.md). The stream is this connection's from now on.
+   * Throws ERR_INVALID_ARG_VALUE for object mode, ERR_STREAM_DESTROYED.
+   */
+  fromStream(duplex: Duplex): VConnection {
+    return fromStream(this, duplex)
   }
 
   /** Counters of this reactor, summed over its threads, and of the process's blocks. */

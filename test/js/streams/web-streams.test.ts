@@ -8,6 +8,8 @@ import { pattern, PatternChecker } from '../support/pattern.js'
 const size = 1 << 20
 /** Two blocks beyond the water mark of a default MIOBuffer, which is the most that it holds. */
 const held = 64 * 1024 + 2 * 32 * 1024
+/** So that the kernel takes little for a peer that does not read. */
+const smallBuffers = { listen: { receiveBufferSize: 8192 }, connect: { sendBufferSize: 8192 } }
 const code = (code: string) => expect.objectContaining({ code }) as Error
 
 async function readAll(vc: VConnection, from = 0): Promise<number> {
@@ -150,7 +152,7 @@ describe('Web streams of a connection', () => {
 
     test('close() ends the writing side behind every byte, and waits for them', async () => {
       const { world } = box
-      const [client, server] = await world.pair()
+      const [client, server] = await world.pair('tcp://127.0.0.1:0', smallBuffers)
       const writer = client.writable.getWriter()
       for (let at = 0; at < size; at += 1 << 16) void writer.write(pattern(1 << 16, at))
       let closed = false
