@@ -1,6 +1,6 @@
 import type { VConnection } from 'netvc'
 import { describe, expect, test } from 'vitest'
-import { transports } from '../support/addresses.js'
+import { sockets } from '../support/addresses.js'
 import { onBothEngines } from '../support/engines.js'
 import { eventually, turn, useWorld, type World } from '../support/fixture.js'
 
@@ -14,7 +14,7 @@ describe('Listener.pause and resume', () => {
   onBothEngines((threads) => {
     const box = useWorld(threads)
 
-    test.each(Object.entries(transports))(
+    test.each(Object.entries(sockets))(
       '%s: who comes waits in the kernel’s queue',
       async (_, address) => {
         const { world } = box
