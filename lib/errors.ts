@@ -43,6 +43,7 @@ export type ErrorCode =
   | 'ERR_VC_MIGRATING'
   | 'ERR_VC_READING'
   | 'ERR_LISTENER_HANDLER'
+  | 'ERR_STREAM_DESTROYED'
   | 'ABORT_ERR'
 
 /** An operation failed, or an object was used in a state that does not allow it. */

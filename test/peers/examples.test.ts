@@ -19,7 +19,7 @@ const startExample = async (name: string, ...args: string[]) =>
 const anyPort = 'tcp://127.0.0.1:0'
 const addressOf = ({ port }: Upstream) => `tcp://127.0.0.1:${String(port)}`
 
-describe.each(['echo', 'vio-echo'])('%s', (name) => {
+describe.each(['echo', 'vio-echo', 'iterate'])('%s', (name) => {
   test('sends back every byte, and what is left after the end of input', async () => {
     const port = await startExample(name, anyPort)
     const clients = await Promise.all(Array.from({ length: 10 }, () => connect(port)))
@@ -44,6 +44,22 @@ describe.each(['echo', 'vio-echo'])('%s', (name) => {
     await client.ended
     expect(Buffer.concat(client.chunks).equals(pattern(size))).toBe(true)
   })
+})
+
+test('iterate: so many at once, the next one when one has gone', async () => {
+  const port = await startExample('iterate', anyPort, '2')
+  const [first, second, third] = [await connect(port), await connect(port), await connect(port)]
+  third.socket.write('third')
+  for (let n = 1; n <= 20; n++) {
+    for (const client of [first, second]) {
+      client.socket.write('ping')
+      await client.has(n * 4)
+    }
+  }
+  expect(third.received).toBe(0)
+  first.reset()
+  await third.has(5)
+  expect(third.text).toBe('third')
 })
 
 test('proxy', async () => {

@@ -217,6 +217,7 @@ describe('for await over a listener', () => {
         const reactor = new Reactor({ threads })
         const listener = await reactor.listen('tcp://127.0.0.1:0', { fd: 3 })
         const loop = listener[Symbol.asyncIterator]()
+        reactor.connections() // waits for the net threads, which have started to listen then
         closeSync(3)
         console.log(openSync('/dev/null'))
         console.log(await loop.next().catch((e) => [e.code, e.syscall, e === listener.error].join()))

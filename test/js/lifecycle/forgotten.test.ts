@@ -66,6 +66,18 @@ describe('the garbage collector', () => {
       return JSON.parse(child.stdout) as T
     }
 
+    test('a connection of a stream, and with it the stream (AD-6)', async () => {
+      const { closed } = await run<{ closed: boolean }>(`
+        const { PassThrough } = await import('node:stream')
+        const stream = new PassThrough()
+        const make = () => void reactor.fromStream(stream)
+        make()
+        await collectUntil(() => stream.destroyed, () => 'end of the stream')
+        report.closed = stream.closed && stream.errored === null
+        await reactor.close()`)
+      expect(closed).toBe(true)
+    })
+
     test('closes connections that were forgotten: their peers see the end (AD-6)', async () => {
       const { warnings, open } = await run<{ warnings: string[]; open: number }>(`
         const before = descriptors()

@@ -1,4 +1,5 @@
 import { openSync } from 'node:fs'
+import { PassThrough } from 'node:stream'
 import {
   tunnel,
   writeMany,
@@ -195,6 +196,10 @@ export const connectionCalls: Record<string, Row> = {
         if (error.code !== 'EBADF') throw error
       }),
     reacting,
+  ],
+  'reactor.fromStream': [
+    ({ reactor }) => reactor.fromStream(new PassThrough()).doIoClose(),
+    { 'reactor closed': 'ERR_REACTOR_CLOSED' },
   ],
   'reactor.stats': [({ reactor }) => reactor.stats().open, anywhere],
   'reactor.ref, unref': [({ reactor }) => reactor.unref().ref(), anywhere],

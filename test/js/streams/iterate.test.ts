@@ -4,6 +4,7 @@ import { transports } from '../support/addresses.js'
 import { onBothEngines } from '../support/engines.js'
 import { eventually, turn, useWorld } from '../support/fixture.js'
 import { pattern, PatternChecker } from '../support/pattern.js'
+import { onNetThreads, useSharedWorld } from '../support/shared-world.js'
 
 const size = 1 << 20
 /** Two blocks beyond the water mark of a default MIOBuffer, which is the most that it holds. */
@@ -281,6 +282,45 @@ describe('for await over a connection', () => {
       await turn()
       await world.reactor.close()
       await loop
+    })
+  })
+})
+
+describe('for await, and workers', () => {
+  onNetThreads((threads) => {
+    const box = useSharedWorld(threads)
+
+    test('assign() and break: the worker reads on with every byte', async () => {
+      const { world } = box
+      const worker = await world.worker('reactor.register(echo)')
+      const [client, server] = await world.pair()
+      const { stream, recorder } = world.check(client)
+      client.write(pattern(10))
+      for await (const chunk of server) {
+        server.write(chunk)
+        client.write(pattern(99_990, 10))
+        await eventually(() => (server.inspect()?.read.buffered ?? 0) > 0, 'unread bytes')
+        server.assign(worker.threadId)
+        break
+      }
+      client.doIoShutdown('write')
+      expect(await recorder.end()).toBe('EOS')
+      expect(stream.count).toBe(100_000)
+    })
+
+    test('without a break: ERR_VC_NOT_OWNER in the loop', async () => {
+      const { world } = box
+      const worker = await world.worker('reactor.register(echo)')
+      const [client, server] = await world.pair()
+      const loop = readAll(server)
+      await turn()
+      server.assign(worker.threadId)
+      await expect(loop).rejects.toThrow(code('ERR_VC_NOT_OWNER'))
+      const { stream, recorder } = world.check(client)
+      client.write(pattern(1000))
+      client.doIoShutdown('write')
+      expect(await recorder.end()).toBe('EOS')
+      expect(stream.count).toBe(1000)
     })
   })
 })

@@ -47,6 +47,7 @@ import {
   type WriteManyResult,
   type WriteOptions,
 } from 'netvc'
+import { PassThrough, Readable } from 'node:stream'
 import {
   TransformStream,
   type ReadableStream,
@@ -109,6 +110,10 @@ export async function iterated(reactor: Reactor): Promise<void> {
     listener.resume()
     if (paused) break
   }
+  const joined: VConnection = reactor.fromStream(new PassThrough())
+  // @ts-expect-error: one direction is not enough
+  reactor.fromStream(Readable.from(['x']))
+  joined.doIoClose()
   const all: ListenArguments = ['tcp://[::]:0', (vc) => vc.doIoClose(), { backlog: 5 }]
   await reactor.listen(...all)
   // @ts-expect-error: neither a handler nor options
