@@ -11,14 +11,39 @@ import { LoadFailed, runLoad } from './harness/loadgen.js'
 import { killAll, startServer } from './harness/processes.js'
 
 const here = dirname(fileURLToPath(import.meta.url))
-const faults = [
-  'flip one bit',
-  'lose one byte',
-  'lose a message',
-  'send a message twice',
-  'answer on another connection',
-  'reset',
-  'close early',
+interface Kind {
+  peer: string
+  load: string[]
+  faults: string[]
+}
+
+const kinds: Kind[] = [
+  {
+    peer: 'faulty-echo',
+    load: ['echo', '--outstanding', '4'],
+    faults: [
+      'flip one bit',
+      'lose one byte',
+      'lose a message',
+      'send a message twice',
+      'answer on another connection',
+      'reset',
+      'close early',
+    ],
+  },
+  {
+    peer: 'faulty-http',
+    load: ['http'],
+    faults: [
+      'another body',
+      'a longer body',
+      'lose an answer',
+      'answer twice',
+      'a byte too many',
+      'not a 200',
+      'close early',
+    ],
+  },
 ]
 
 const nativeFolder = [process.argv[2], 'build/bench', 'build/optimized/bench', 'build/dev/bench']
@@ -32,14 +57,14 @@ if (nativeFolder === undefined) {
 const loadgen = join(nativeFolder, 'netvc_loadgen')
 
 /** What the generator said about a server with this fault: a complaint, or that all is well. */
-async function complaintAbout(fault: string): Promise<string | undefined> {
+async function complaintAbout({ peer, load }: Kind, fault: string): Promise<string | undefined> {
   const server = await startServer(
-    [process.execPath, join(here, 'peers', 'faulty-echo.js'), '--fault', fault],
+    [process.execPath, join(here, 'peers', `${peer}.js`), '--fault', fault],
     -1,
   )
   try {
     await runLoad(loadgen, [
-      ...['echo', '--target', server.address, '--connections', '8', '--outstanding', '4'],
+      ...[...load, '--target', server.address, '--connections', '8'],
       ...['--seconds', '0.3', '--warmup', '0.1'],
     ])
     return undefined
@@ -53,10 +78,12 @@ async function complaintAbout(fault: string): Promise<string | undefined> {
 
 process.on('exit', killAll)
 let wrong = 0
-for (const fault of ['none', ...faults]) {
-  const complaint = await complaintAbout(fault)
-  const right = (complaint === undefined) === (fault === 'none')
-  if (!right) wrong++
-  console.log(`${right ? 'ok  ' : 'BAD '} ${fault}: ${complaint ?? 'accepted'}`)
+for (const kind of kinds) {
+  for (const fault of ['none', ...kind.faults]) {
+    const complaint = await complaintAbout(kind, fault)
+    const right = (complaint === undefined) === (fault === 'none')
+    if (!right) wrong++
+    console.log(`${right ? 'ok  ' : 'BAD '} ${kind.load[0]}, ${fault}: ${complaint ?? 'accepted'}`)
+  }
 }
 process.exitCode = wrong > 0 ? 1 : 0

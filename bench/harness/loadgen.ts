@@ -4,11 +4,11 @@ import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { track } from './processes.js'
 
-/** What the windowed modes (echo, pipe, bulk, churn) report. Missing figures are null. */
+/** What the windowed modes (echo, pipe, bulk, churn, http) report. Missing figures are null. */
 export interface LoadResult {
   mode: string
   ok: true
-  unit: 'message' | 'MB' | 'connection'
+  unit: 'message' | 'MB' | 'connection' | 'request'
   units: number
   seconds: number
   bytesVerified: number

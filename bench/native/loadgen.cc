@@ -41,6 +41,9 @@ int main(int argc, char** argv) {
     case Mode::kChurn:
       RunChurn(context);
       break;
+    case Mode::kHttp:
+      RunHttp(context);
+      break;
     case Mode::kIdle:
       RunIdle(context);
       break;

@@ -28,6 +28,9 @@ void RunBulk(LoadContext& context);
 // Connect, one message, its echo, close; `connections` of them at any time.
 void RunChurn(LoadContext& context);
 
+// Closed loop of keep-alive HTTP requests, `outstanding` of them pipelined on each connection.
+void RunHttp(LoadContext& context);
+
 // Opens `connections`, leaves them alone, then one message each: memory and CPU.
 void RunIdle(LoadContext& context);
 

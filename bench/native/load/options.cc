@@ -15,7 +15,7 @@ namespace netvc::bench {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: netvc_loadgen echo|pipe|bulk|churn|idle --target tcp://127.0.0.1:PORT\n"
+    "usage: netvc_loadgen echo|pipe|bulk|churn|http|idle --target tcp://127.0.0.1:PORT\n"
     "  load:     --connections N  --outstanding N  --size BYTES  --seconds S  --warmup S\n"
     "            --direction one|both (bulk)  --close fin|rst (churn)  --hold S (idle)  --storm N "
     "(echo)\n"
@@ -39,6 +39,8 @@ ModeDefaults DefaultsOf(const Options& options) {
       return {5, 2.5, 2.5};
     case Mode::kBulk:
       return {5, 2.5, 5};
+    case Mode::kHttp:
+      return {6, 2.5, 4};
     case Mode::kIdle:
       return {10, 2.5, 1000};
     case Mode::kEcho:
@@ -57,11 +59,9 @@ uint64_t Nanoseconds(double milliseconds) { return static_cast<uint64_t>(millise
 }
 
 void SetMode(Options& options, const std::string& name) {
-  static const std::map<std::string, Mode> modes = {{"echo", Mode::kEcho},
-                                                    {"pipe", Mode::kPipe},
-                                                    {"bulk", Mode::kBulk},
-                                                    {"churn", Mode::kChurn},
-                                                    {"idle", Mode::kIdle}};
+  static const std::map<std::string, Mode> modes = {{"echo", Mode::kEcho}, {"pipe", Mode::kPipe},
+                                                    {"bulk", Mode::kBulk}, {"churn", Mode::kChurn},
+                                                    {"http", Mode::kHttp}, {"idle", Mode::kIdle}};
   const auto found = modes.find(name);
   if (found == modes.end()) Usage("no such mode: ", name);
   options.mode = found->second;

@@ -11,7 +11,7 @@
 
 namespace netvc::bench {
 
-enum class Mode { kEcho, kPipe, kBulk, kChurn, kIdle };
+enum class Mode { kEcho, kPipe, kBulk, kChurn, kHttp, kIdle };
 enum class BackendKind { kNone, kEcho, kSink };
 
 struct Options {
