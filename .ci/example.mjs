@@ -6,7 +6,7 @@ import { fail, need } from './tools.mjs'
 
 const [name, ...args] = process.argv.slice(2)
 if (!name || !existsSync(`examples/${name}.ts`)) {
-  const names = readdirSync('examples').map((file) => file.replace(/\.ts$/, ''))
+  const names = readdirSync('examples').flatMap((file) => /^(.+)\.ts$/.exec(file)?.[1] ?? [])
   fail(`usage: npm run example <name> [arguments]; names: ${names.join(', ')}`)
 }
 need()

@@ -1,27 +1,12 @@
-import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 
 import { pattern } from '../js/support/pattern.js'
-import { Program } from './support/programs.js'
+import { anyPort, startExample, tcp } from './support/examples.js'
 import { connect, Upstream } from './support/sockets.js'
-
-/** As compiled by tsconfig.tools.json. */
-async function startProgram(name: string, ...args: string[]): Promise<[Program, port: number]> {
-  const file = fileURLToPath(new URL(`../../build/tools/examples/${name}.js`, import.meta.url))
-  const program = new Program(process.execPath, [file, ...args])
-  const [, port] = await program.printed(/^listening tcp:\/\/127\.0\.0\.1:(\d+)$/m)
-  return [program, Number(port)]
-}
-
-const startExample = async (name: string, ...args: string[]) =>
-  (await startProgram(name, ...args))[1]
-
-const anyPort = 'tcp://127.0.0.1:0'
-const addressOf = ({ port }: Upstream) => `tcp://127.0.0.1:${String(port)}`
 
 describe.each(['echo', 'vio-echo', 'iterate'])('%s', (name) => {
   test('sends back every byte, and what is left after the end of input', async () => {
-    const port = await startExample(name, anyPort)
+    const { port } = await startExample(name, anyPort)
     const clients = await Promise.all(Array.from({ length: 10 }, () => connect(port)))
     for (const [i, client] of clients.entries()) client.socket.end(pattern(3_000_000, i))
     for (const [i, client] of clients.entries()) {
@@ -31,7 +16,7 @@ describe.each(['echo', 'vio-echo', 'iterate'])('%s', (name) => {
   })
 
   test('waits for a peer that does not read', async () => {
-    const port = await startExample(name, anyPort)
+    const { port } = await startExample(name, anyPort)
     const client = await connect(port)
     client.socket.pause()
     const size = 40 << 20
@@ -47,7 +32,7 @@ describe.each(['echo', 'vio-echo', 'iterate'])('%s', (name) => {
 })
 
 test('iterate: so many at once, the next one when one has gone', async () => {
-  const port = await startExample('iterate', anyPort, '2')
+  const { port } = await startExample('iterate', anyPort, '2')
   const [first, second, third] = [await connect(port), await connect(port), await connect(port)]
   third.socket.write('third')
   for (let n = 1; n <= 20; n++) {
@@ -64,7 +49,7 @@ test('iterate: so many at once, the next one when one has gone', async () => {
 
 test('proxy', async () => {
   const upstream = await Upstream.start()
-  const port = await startExample('proxy', anyPort, addressOf(upstream))
+  const { port } = await startExample('proxy', anyPort, tcp(upstream.port))
   const client = await connect(port)
   client.socket.end(pattern(500_000))
   const server = await upstream.next()
@@ -77,7 +62,11 @@ test('proxy', async () => {
 
 test('peek: each protocol to its upstream, with every byte', async () => {
   const [ssh, tls, other] = [await Upstream.start(), await Upstream.start(), await Upstream.start()]
-  const port = await startExample('peek', anyPort, ...[ssh, tls, other].map(addressOf))
+  const { port } = await startExample(
+    'peek',
+    anyPort,
+    ...[ssh, tls, other].map(({ port }) => tcp(port)),
+  )
   const tail = pattern(200_000)
   const cases: [Upstream, Buffer][] = [
     [ssh, Buffer.from('SSH-2.0-test\r\n')],
@@ -98,7 +87,7 @@ test('peek: each protocol to its upstream, with every byte', async () => {
 })
 
 test('fanout: every line to everybody, whole; who leaves is missed by nobody', async () => {
-  const port = await startExample('fanout', anyPort)
+  const { port } = await startExample('fanout', anyPort)
   const clients = await Promise.all(Array.from({ length: 30 }, () => connect(port)))
   const line = (from: number, n: number) => `${String(from)}:${String(n)} ${'x'.repeat(n * 100)}\n`
   // Who has heard a line of its own has joined.
@@ -127,7 +116,7 @@ test('fanout: every line to everybody, whole; who leaves is missed by nobody', a
 })
 
 test('fanout: one that does not read is thrown out, and holds up nobody', async () => {
-  const port = await startExample('fanout', anyPort)
+  const { port } = await startExample('fanout', anyPort)
   const [lazy, sender, other] = [await connect(port), await connect(port), await connect(port)]
   for (const client of [lazy, sender, other]) {
     client.socket.write('hello\n')
@@ -146,7 +135,7 @@ test('fanout: one that does not read is thrown out, and holds up nobody', async 
 })
 
 test('workers: clients notice nothing of workers that end', async () => {
-  const [program, port] = await startProgram('workers', anyPort, '3')
+  const { program, port } = await startExample('workers', anyPort, '3')
   const clients = await Promise.all(Array.from({ length: 12 }, () => connect(port)))
   let stop = false
   const seen = new Set<string>()

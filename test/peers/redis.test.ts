@@ -1,22 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
 import { expect, test } from 'vitest'
 
-import { finally_ } from './support/cleanup.js'
 import { Cli } from './support/cli.js'
-import { describeWith, Program, run } from './support/programs.js'
-
-/** Redis on a unix socket alone, without files. */
-async function startRedis(): Promise<string> {
-  const dir = mkdtempSync(path.join(tmpdir(), 'netvc-redis-'))
-  finally_(() => rmSync(dir, { recursive: true, force: true }))
-  const socket = path.join(dir, 'redis')
-  const memory = ['--save', '', '--appendonly', 'no', '--dir', dir]
-  const server = new Program('redis-server', ['--port', '0', '--unixsocket', socket, ...memory])
-  await server.printed(/ready to accept connections at/i)
-  return socket
-}
+import { describeWith, run } from './support/programs.js'
+import { startRedis } from './support/redis.js'
 
 describeWith('redis-server', 'redis-server', 'redis through netvc proxy', () => {
   test.each([0, 1])('redis-benchmark, pipelined, --threads %d', async (threads) => {
