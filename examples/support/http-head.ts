@@ -25,16 +25,16 @@ export class HeadError extends Error {
 const maxHead = 16 * 1024
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
-/** The head that the reader stands at; undefined while its end has not come. */
-export function parseHead(reader: IOBufferReader): HttpHead | undefined {
+/** What stands before the empty line; undefined when that has not come. */
+function beforeEmptyLine(reader: IOBufferReader): string | undefined {
   const bytes = Buffer.alloc(Math.min(reader.readAvail, maxHead))
   reader.peek(bytes)
   const end = bytes.indexOf('\r\n\r\n')
-  if (end < 0) {
-    if (bytes.length === maxHead) throw new HeadError(431)
-    return undefined
-  }
-  const [first = '', ...lines] = bytes.toString('latin1', 0, end).split('\r\n')
+  return end < 0 ? undefined : bytes.toString('latin1', 0, end)
+}
+
+function parse(text: string, reader: IOBufferReader): HttpHead {
+  const [first = '', ...lines] = text.split('\r\n')
   const start = /^(\S+) (\S+) (.+)$/.exec(first)
   if (!start) throw new HeadError(400)
   const headers = new Map<string, string>()
@@ -46,36 +46,30 @@ export function parseHead(reader: IOBufferReader): HttpHead | undefined {
     const before = headers.get(name)
     headers.set(name, before === undefined ? value : `${before}, ${value}`)
   }
-  return { start: [start[1], start[2], start[3]], headers, length: end + 4, reader }
+  return { start: [start[1], start[2], start[3]], headers, length: text.length + 4, reader }
 }
 
 /**
- * Resolves when a head is there; rejects when the connection ends or a timeout comes before it, and
- * with a HeadError when it is none. The read operation goes on, so that a tunnel finds the rest.
+ * Resolves when a head is there. Rejects with a HeadError when it is none, and when the connection
+ * ends or a timeout comes before it. The read operation goes on, so that a tunnel finds the rest.
  */
-export function readHead(vc: VConnection): Promise<HttpHead> {
+export async function readHead(vc: VConnection): Promise<HttpHead> {
   const buffer = new MIOBuffer()
   const reader = buffer.allocReader()
-  return new Promise((resolve, reject) => {
-    let found = false
+  const isTooLong = () => reader.readAvail >= maxHead
+  await new Promise<void>((resolve) => {
     vc.doIoRead(
       (event) => {
         if (event === VCEvent.ERROR) vc.doIoClose()
-        if (found) return
-        try {
-          const head = parseHead(reader)
-          found = head !== undefined
-          if (head) resolve(head)
-          else if (event !== VCEvent.READ_READY) throw new HeadError(408)
-        } catch (error) {
-          found = true
-          reject(error)
-        }
+        if (event !== VCEvent.READ_READY || isTooLong() || beforeEmptyLine(reader)) resolve()
       },
       Infinity,
       buffer,
     )
   })
+  const text = beforeEmptyLine(reader)
+  if (text === undefined) throw new HeadError(isTooLong() ? 431 : 408)
+  return parse(text, reader)
 }
 
 /** The head again, as its fields are now; names are in lower case. */
