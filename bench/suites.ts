@@ -197,7 +197,70 @@ const idle: Suite = {
   ],
 }
 
-export const suites: Suite[] = [echo, tunnel, churn, storm, idle]
+const streams = ['netvc stream', 'netvc stream, threads:1', 'node:net', 'C++ epoll']
+
+const net: Suite = {
+  id: 'net',
+  title: 'Echo by streams',
+  proxy: false,
+  servers: [
+    { id: 'netvc stream', program: { peer: 'netvc-stream-echo' } },
+    {
+      id: 'netvc stream, threads:1',
+      program: { peer: 'netvc-stream-echo' },
+      args: ['--threads', '1'],
+    },
+    { id: 'node:net', program: { peer: 'node-echo' } },
+    { id: 'C++ epoll', program: { native: 'netvc_echo_epoll' } },
+  ],
+  configurations: [
+    {
+      id: '64x64B',
+      title: '64 connections, 1 message of 64 B outstanding on each',
+      load: ['echo', '--connections', '64', '--size', '64'],
+      servers: streams,
+      reference: 'node:net',
+    },
+    {
+      id: '64x16KiB',
+      title: '64 connections, 1 message of 16 KiB outstanding on each',
+      load: ['echo', '--connections', '64', '--size', '16384'],
+      servers: streams,
+      reference: 'node:net',
+    },
+  ],
+}
+
+const httpServers = ['netvc stream', 'netvc stream, threads:1', 'node:http']
+
+const http: Suite = {
+  id: 'http',
+  title: 'Hello by node:http, keep-alive',
+  proxy: false,
+  servers: [
+    { id: 'netvc stream', program: { peer: 'netvc-http' } },
+    { id: 'netvc stream, threads:1', program: { peer: 'netvc-http' }, args: ['--threads', '1'] },
+    { id: 'node:http', program: { peer: 'node-http' } },
+  ],
+  configurations: [
+    {
+      id: '64',
+      title: '64 connections, 1 request outstanding on each',
+      load: ['http', '--connections', '64'],
+      servers: httpServers,
+      reference: 'node:http',
+    },
+    {
+      id: '64x8',
+      title: '64 connections, 8 pipelined requests',
+      load: ['http', '--connections', '64', '--outstanding', '8'],
+      servers: httpServers,
+      reference: 'node:http',
+    },
+  ],
+}
+
+export const suites: Suite[] = [echo, tunnel, churn, storm, idle, net, http]
 
 function target(
   suite: string,
@@ -223,4 +286,7 @@ export const targets: Target[] = [
   target('tunnel', '64x16KiB', 'netvc tunnel', 'node pipe', 0.65),
   target('tunnel', '64x64B', 'netvc tunnel', 'C++ epoll proxy', 1.15),
   target('tunnel', '64x16KiB', 'netvc tunnel', 'C++ epoll proxy', 1.15),
+  target('net', '64x64B', 'netvc stream', 'node:net', 1),
+  target('net', '64x16KiB', 'netvc stream', 'node:net', 1),
+  target('http', '64', 'netvc stream', 'node:http', 1),
 ]

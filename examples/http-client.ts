@@ -3,6 +3,7 @@
 //   npm run example http-client http://127.0.0.1:8080/
 
 import { Agent, get, type ClientRequestArgs, type IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { Reactor } from 'netvc'
@@ -25,7 +26,7 @@ class NetvcAgent extends Agent {
 const dispatcher = new UndiciAgent({
   connect({ hostname, port }, done) {
     reactor.connect(`tcp://${hostname}:${port || '80'}`).then(
-      (vc) => done(null, vc.stream()),
+      (vc) => done(null, vc.stream() as unknown as Socket), // it uses only what a stream has as well
       (error: Error) => done(error, null),
     )
   },

@@ -2,6 +2,7 @@
 //   npm run example ws tcp://127.0.0.1:8080
 
 import { createServer } from 'node:http'
+import type { Socket } from 'node:net'
 import { Reactor } from 'netvc'
 import { WebSocket, WebSocketServer } from 'ws'
 
@@ -18,14 +19,9 @@ const listener = await reactor.listen(process.argv[2] ?? 'tcp://127.0.0.1:8080',
 console.log(`listening ${listener.addresses.join(' ')}`)
 
 const [address = ''] = listener.addresses
+const stream = (await reactor.connect(address)).stream()
 const client = new WebSocket(address.replace('tcp:', 'ws:'), {
-  createConnection(_, done) {
-    reactor.connect(address).then(
-      (vc) => done(null, vc.stream()),
-      (error: Error) => done(error, undefined!),
-    )
-    return undefined
-  },
+  createConnection: () => stream as unknown as Socket, // ws uses only what both have
 })
 client.on('open', () => client.send('hello'))
 client.on('message', (data: Buffer) => {
