@@ -22,5 +22,5 @@ console.log(`listening ${listener.addresses.join(' ')}`)
 
 process.once('SIGTERM', () => {
   void listener.close()
-  server.close() // ends idle connections; those with a request under way end after their answer
+  server.close() // idle connections; the others go keepAliveTimeout after their answer
 })

@@ -49,7 +49,8 @@ describe('http-server', () => {
     const { port, program } = await startExample('http-server', anyPort)
     const [busy, idle] = [await connect(port), await connect(port)]
     idle.socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
-    busy.socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst')
+    const head = 'Host: a\r\nConnection: close\r\nContent-Length: 10'
+    busy.socket.write(`POST / HTTP/1.1\r\n${head}\r\n\r\nfirst`)
     await idle.has(10)
     await busy.has(10)
     program.kill('SIGTERM')
