@@ -6,12 +6,14 @@ import type { ConnectOptions } from './options.js'
 import { startTimeouts, type TimeoutOptions } from './timeouts.js'
 import type { VConnection } from './vconnection.js'
 
-interface PendingConnect {
+/** Who is told, on the stack of a later dispatch. */
+export interface PendingConnect {
   resolve: (vc: VConnection) => void
   reject: (error: Error) => void
-  address: string
+  /** As errors name it. */
+  address?: string
   /** The descriptor that its user gives away when this succeeds. */
-  adopts: number | undefined
+  adopts?: number | undefined
   timeouts: TimeoutOptions
 }
 
@@ -41,24 +43,34 @@ export class Connects {
   ): Promise<VConnection> {
     if (signal?.aborted) return Promise.reject(abortError(signal.reason))
     const promise = new Promise<VConnection>((resolve, reject) => {
-      const r = native.connect(this.#reactor, id, to.kind, to.host, to.port, options)
-      if (r < 0) {
-        reject(systemError(r, 'connect', address))
-        return
-      }
-      this.#pending.set(id, { resolve, reject, address, adopts: options.fd, timeouts })
-      this.#changed()
+      const pending = { resolve, reject, address, adopts: options.fd, timeouts }
+      const r = this.begin(id, to, options, pending)
+      if (r < 0) reject(systemError(r, 'connect', address))
     })
     if (!signal) return promise
     const abort = () => {
-      const pending = this.#take(id)
-      native.cancelConnect(this.#reactor, id)
-      pending?.reject(abortError(signal.reason))
+      this.cancel(id)?.reject(abortError(signal.reason))
     }
     signal.addEventListener('abort', abort, { once: true })
     return promise.finally(() => {
       signal.removeEventListener('abort', abort)
     })
+  }
+
+  /** Starts one. A negative errno: it could not, and nobody is told. */
+  begin(id: number, to: ParsedAddress, options: object, pending: PendingConnect): number {
+    const r = native.connect(this.#reactor, id, to.kind, to.host, to.port, options)
+    if (r < 0) return r
+    this.#pending.set(id, pending)
+    this.#changed()
+    return r
+  }
+
+  /** Gives one up; nobody is told. */
+  cancel(id: number): PendingConnect | undefined {
+    const pending = this.#take(id)
+    native.cancelConnect(this.#reactor, id)
+    return pending
   }
 
   /** False: nobody waits for it any more. */

@@ -1,4 +1,4 @@
-import { parseAddress, resolveAddress } from './address.js'
+import { parseAddress, resolveAddress, type ParsedAddress } from './address.js'
 import { abortError, systemError, wrongType } from './errors.js'
 import { Record } from './events.js'
 import { Listener } from './listener.js'
@@ -76,18 +76,36 @@ export class Listeners {
     const timeouts = { ...given(this.common), ...given(used) }
     const listener = new Listener(this.reactor, handler, chooser, timeouts, used.onLimited)
     for (const [i, { kind, host, port }] of resolved.entries()) {
-      const id = this.reactor.nextId()
-      const r = native.listen(this.reactor.handle, id, kind, host, port, used)
+      const r = this.#start(listener, { kind, host, port }, used)
       if (r < 0) {
         this.changed()
         await listener.close()
         throw systemError(r, 'listen', list[i] as string)
       }
-      this.#open.set(id, listener)
-      listener.add(id)
     }
     this.changed()
     return listener
+  }
+
+  /** Listens on one address before it returns; a negative errno when it cannot. */
+  openNow(
+    at: ParsedAddress,
+    handler: (vc: VConnection) => void,
+    options: object,
+  ): Listener | number {
+    const listener = new Listener(this.reactor, handler, undefined, {}, undefined)
+    const r = this.#start(listener, at, { ...options, distribution: 0, reactorConnections: 0 })
+    this.changed()
+    return r < 0 ? r : listener
+  }
+
+  #start(listener: Listener, { kind, host, port }: ParsedAddress, options: object): number {
+    const id = this.reactor.nextId()
+    const r = native.listen(this.reactor.handle, id, kind, host, port, options)
+    if (r < 0) return r
+    this.#open.set(id, listener)
+    listener.add(id)
+    return r
   }
 
   accepted(id: number, vc: VConnection): void {

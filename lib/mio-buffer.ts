@@ -186,7 +186,7 @@ export class IOBufferReader {
     if (n !== Infinity) checkBytes(n, 'n')
     const bytes = readCopy(this.#handle(), this.index, n)
     if (typeof bytes === 'number') return fail(bytes, 'read')
-    this.#consumed()
+    this.resumeSource()
     return bytes
   }
 
@@ -195,7 +195,7 @@ export class IOBufferReader {
     if (!(target instanceof Uint8Array)) throw wrongType('target', 'a Uint8Array', target)
     const n = native.readInto(this.#handle(), this.index, target, 1, 0)
     if (n < 0) return fail(n, 'readInto')
-    this.#consumed()
+    this.resumeSource()
     return n
   }
 
@@ -231,7 +231,7 @@ export class IOBufferReader {
     if (r === -errno.ERANGE)
       throw outOfRange('n', `at most readAvail (${String(this.readAvail)})`, n)
     if (r < 0) fail(r, 'consume')
-    this.#consumed()
+    this.resumeSource()
   }
 
   /** Offset from the position of a byte within the next n bytes from offset, or -1. */
@@ -271,7 +271,8 @@ export class IOBufferReader {
     return this.buffer.handle
   }
 
-  #consumed(): void {
+  /** @internal Bytes were consumed: reading goes on if it had stopped. */
+  resumeSource(): void {
     const { source } = this.buffer
     if (source?.full === true && !this.buffer.highWater) source.reenable()
   }

@@ -67,9 +67,9 @@ export class Reactor extends WorkerSide {
   readonly threads: number
   readonly #ports: number[]
   readonly #timeouts: TimeoutOptions
-  readonly #listeners: Listeners
+  /** @internal */ readonly listeners: Listeners
   readonly #queues: Queues
-  readonly #connects: Connects
+  /** @internal */ readonly connects: Connects
   readonly #lingering: Lingering
   readonly #tunnels = new Map<number, Tunnel>()
   #connections = 0
@@ -90,8 +90,8 @@ export class Reactor extends WorkerSide {
     const changed = () => {
       this.updateRef()
     }
-    this.#connects = new Connects(this.handle, changed)
-    this.#listeners = new Listeners(this, changed, {
+    this.connects = new Connects(this.handle, changed)
+    this.listeners = new Listeners(this, changed, {
       ...this.#timeouts,
       maxConnections: options?.maxConnections ?? 0,
     })
@@ -130,7 +130,7 @@ export class Reactor extends WorkerSide {
    * promise rejects (EADDRINUSE, EACCES, ...).
    */
   listen(...args: ListenArguments): Promise<Listener> {
-    return this.#listeners.open(...args)
+    return this.listeners.open(...args)
   }
 
   /** Connects; resolves when the peer has answered. Rejects with the system's code, e.g. ECONNREFUSED. */
@@ -145,7 +145,7 @@ export class Reactor extends WorkerSide {
     this.assertOpen('connect')
     const timeouts = { ...this.#timeouts, ...given(options) }
     const id = this.nextId()
-    return this.#connects.start(id, resolved, address, options, timeouts, signal)
+    return this.connects.start(id, resolved, address, options, timeouts, signal)
   }
 
   /**
@@ -160,7 +160,7 @@ export class Reactor extends WorkerSide {
     }
     return this.#closing
       ? Promise.reject(closedError('adopt'))
-      : this.#connects.start(this.nextId(), nowhere, `fd ${String(fd)}`, { fd }, this.#timeouts)
+      : this.connects.start(this.nextId(), nowhere, `fd ${String(fd)}`, { fd }, this.#timeouts)
   }
 
   /**
@@ -231,7 +231,7 @@ export class Reactor extends WorkerSide {
    */
   async drain(options: DrainOptions = {}): Promise<DrainResult> {
     this.assertOpen('drain')
-    const result = await drain(this.handle, this.#listeners.all(), options)
+    const result = await drain(this.handle, this.listeners.all(), options)
     await this.close()
     return result
   }
@@ -265,12 +265,12 @@ export class Reactor extends WorkerSide {
 
   async #close(): Promise<void> {
     this.seat?.unregister('close')
-    this.#connects.close()
+    this.connects.close()
     for (const t of this.#tunnels.values()) t.close()
     for (const vc of [...held()]) {
       if (vc instanceof VConnection && vc.reactor === this && !vc.tunnel) vc.doIoClose()
     }
-    await Promise.all(this.#listeners.all().map((listener) => listener.close()))
+    await Promise.all(this.listeners.all().map((listener) => listener.close()))
     // Messages that were written before are still leaving. Also never from inside a handler: the
     // engine must not go while it is on the stack.
     const limit = Date.now() + lingerLimitMs
@@ -312,7 +312,7 @@ export class Reactor extends WorkerSide {
 
   /** @internal */
   protected updateRef(): void {
-    const open = this.#listeners.size + this.#connects.size + this.#connections + this.#tunnels.size
+    const open = this.listeners.size + this.connects.size + this.#connections + this.#tunnels.size
     const registered = this.seat?.registered === true
     if (open > 0 || registered) active.add(this)
     else active.delete(this)
@@ -343,7 +343,7 @@ export class Reactor extends WorkerSide {
   ): void => {
     switch (kind) {
       case Record.ACCEPT:
-        this.#listeners.accepted(id, this.newConnection(slot, version))
+        this.listeners.accepted(id, this.newConnection(slot, version))
         return
       case Record.ASSIGNED: {
         const vc = this.newConnection(slot, version, id)
@@ -359,16 +359,16 @@ export class Reactor extends WorkerSide {
       case Record.ACCEPT_ERROR:
       case Record.ACCEPT_LIMITED:
       case Record.ACCEPT_STOPPED:
-        this.#listeners.told(kind, id, errno)
+        this.listeners.told(kind, id, errno)
         return
       case Record.OPEN: {
         const vc = this.newConnection(slot, version)
-        const wanted = this.#connects.opened(id, vc)
+        const wanted = this.connects.opened(id, vc)
         if (!wanted || this.#closing) vc.doIoClose() // aborted, or closed, meanwhile
         return
       }
       case Record.OPEN_FAILED:
-        this.#connects.failed(id, errno, more)
+        this.connects.failed(id, errno, more)
         return
       case Record.TUNNEL_END: {
         const t = this.#tunnels.get(id)

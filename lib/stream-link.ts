@@ -4,8 +4,9 @@ import { VCEvent } from './events.js'
 import { MIOBuffer, type IOBufferReader } from './mio-buffer.js'
 import { native } from './native.js'
 import { expectNotice, forget } from './notices.js'
-import { streamError, systemErrorOf } from './stream-errors.js'
+import { codedError, streamError, systemErrorOf } from './stream-errors.js'
 import { byteLength, closeLater } from './stream-support.js'
+import type { SocketOptions } from './socket-options.js'
 import type { IdleTimer } from './stream-timeout.js'
 import type { VCStream } from './stream.js'
 import type { VConnection } from './vconnection.js'
@@ -22,6 +23,8 @@ export class StreamLink {
   vc: VConnection | undefined
   reader: IOBufferReader | undefined
   connecting = false
+  /** A connection is to come: what is written waits for it. */
+  expected = false
   /** The readable side has room. */
   wanted = false
   /** Bytes wait in the buffer. */
@@ -39,21 +42,35 @@ export class StreamLink {
   /** What is done first when there is a connection. */
   delayed: (() => void) | undefined
   idle: IdleTimer | undefined
+  /** Options for when there is a connection. */
+  wishes: SocketOptions | undefined
+  #delayedFailed: Callback | undefined
   #error: Error | undefined
   #watch: (() => void) | undefined
 
   constructor(readonly stream: VCStream) {}
 
+  /** There will be a connection; connecting: it is not established yet. */
+  expect(connecting: boolean): void {
+    this.expected = true
+    this.connecting = connecting
+  }
+
   /** The connection is there: both its directions are the stream's from now on. */
   attach(vc: VConnection): void {
     this.vc = vc
-    this.connecting = false
+    this.connecting = this.expected = false
     this.reader = vc.handToStream(this.stream)
     if (!this.isRef) this.count(true)
     if (this.reader) this.#arm(vc, this.reader.buffer)
+    if (this.wishes) this.option(this.wishes)
+  }
+
+  /** What was written, or ended, before there was a connection. */
+  runDelayed(): void {
     const { delayed } = this
     if (delayed === undefined) return
-    this.delayed = undefined
+    this.delayed = this.#delayedFailed = undefined
     this.delayedBytes = 0
     delayed()
   }
@@ -245,14 +262,18 @@ export class StreamLink {
   }
 
   #delay(act: () => void, failed: Callback): void {
-    if (this.connecting) this.delayed = act
-    else failed(systemErrorOf(errno.EPIPE, 'write'))
+    if (this.expected) {
+      this.delayed = act
+      this.#delayedFailed = failed
+    } else {
+      failed(codedError('ERR_SOCKET_CLOSED', 'Socket is closed'))
+    }
   }
 
   final(callback: Callback): void {
     const { vc } = this
     if (vc === undefined) {
-      if (!this.connecting) {
+      if (!this.expected) {
         callback()
         return
       }
@@ -273,8 +294,13 @@ export class StreamLink {
   // --- the end -------------------------------------------------------------------------------
 
   destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.connecting = false
+    this.connecting = this.expected = false
     this.delayed = undefined
+    if (this.#delayedFailed) {
+      const text = 'Socket closed before the connection was established'
+      this.#delayedFailed(error ?? codedError('ERR_SOCKET_CLOSED_BEFORE_CONNECTION', text))
+      this.#delayedFailed = undefined
+    }
     this.idle?.stop()
     this.idle = undefined
     this.#watch?.()
@@ -309,14 +335,17 @@ export class StreamLink {
     this.vc!.reactor.discount(without ? 1 : -1)
   }
 
-  /** What the system refuses is not an error of the stream, nor is it of net.Socket. */
-  option(set: (vc: VConnection) => void): void {
+  /** Now, or when there is a connection. What the system refuses is not told, as by net.Socket. */
+  option(options: SocketOptions): void {
     const { vc } = this
-    if (vc === undefined || vc.closed) return
-    try {
-      set(vc)
-    } catch {
-      // Not told.
+    if (vc === undefined) {
+      this.wishes = { ...this.wishes, ...options }
+    } else if (!vc.closed) {
+      try {
+        vc.setSocketOptions(options)
+      } catch {
+        // See above.
+      }
     }
   }
 }

@@ -30,12 +30,23 @@ const maxTimeout = 0x7fffffff
 
 /** @internal */
 export const kLink = Symbol('link')
+/** @internal */
+export const kMakeLink = Symbol('makeLink')
 
 /** @internal What is passed to Duplex. */
 export function duplexOptions(options: VCStreamOptions | undefined): DuplexOptions {
   return options === undefined
     ? defaults
     : { ...options, ...fixed, allowHalfOpen: Boolean(options.allowHalfOpen) }
+}
+
+/** The peer has ended, and with it this side. */
+function refuseWrite(stream: Duplex, told: Told | undefined): boolean {
+  const text = 'This socket has been ended by the other party'
+  const error = Object.assign(new Error(text), { code: 'EPIPE' })
+  if (typeof told === 'function') process.nextTick(told, error)
+  stream.destroy(error)
+  return false
 }
 
 /**
@@ -51,11 +62,16 @@ export class VCStream extends Duplex {
   /** Milliseconds, as setTimeout() was given; undefined before. */
   declare timeout: number | undefined
 
-  /** @internal */
-  constructor(options?: VCStreamOptions) {
-    super(duplexOptions(options))
-    this[kLink] = new StreamLink(this)
+  /** @internal ready: the options as Duplex takes them. */
+  constructor(options?: VCStreamOptions, ready?: DuplexOptions) {
+    super(ready ?? duplexOptions(options))
+    this[kLink] = this[kMakeLink]()
     this.timeout = undefined
+  }
+
+  /** @internal */
+  [kMakeLink](): StreamLink {
+    return new StreamLink(this)
   }
 
   /** The connection; undefined before there is one. Its operations are the stream's. */
@@ -71,18 +87,9 @@ export class VCStream extends Duplex {
   override write(chunk: unknown, encoding: BufferEncoding, callback?: Told): boolean
   override write(chunk: unknown, encoding?: BufferEncoding | Told, callback?: Told): boolean {
     if (this.readableEnded && !this.allowHalfOpen) {
-      return this.#refuse(typeof encoding === 'function' ? encoding : callback)
+      return refuseWrite(this, typeof encoding === 'function' ? encoding : callback)
     }
     return super.write(chunk, encoding as BufferEncoding, callback)
-  }
-
-  /** The peer has ended, and with it this side. */
-  #refuse(told: Told | undefined): boolean {
-    const text = 'This socket has been ended by the other party'
-    const error = Object.assign(new Error(text), { code: 'EPIPE' })
-    if (typeof told === 'function') process.nextTick(told, error)
-    this.destroy(error)
-    return false
   }
 
   override _write(chunk: Chunk, encoding: BufferEncoding, callback: Callback): void {
@@ -144,14 +151,14 @@ export class VCStream extends Duplex {
   /** Sends small messages at once (true), or joins them (Nagle). */
   setNoDelay(on?: boolean): this {
     const noDelay = on === undefined || Boolean(on)
-    this[kLink].option((vc) => vc.setSocketOptions({ noDelay }))
+    this[kLink].option({ noDelay })
     return this
   }
 
   /** Lets the kernel probe the connection after so many milliseconds of silence; 0: as it is. */
   setKeepAlive(on?: boolean, initialDelay?: number): this {
     const keepAlive = keepAliveOf(Boolean(on), initialDelay)
-    this[kLink].option((vc) => vc.setSocketOptions({ keepAlive }))
+    this[kLink].option({ keepAlive })
     return this
   }
 

@@ -1,0 +1,161 @@
+import { Duplex, type DuplexOptions } from 'node:stream'
+import type { BlockList, OnReadOpts } from 'node:net'
+import { keepAliveOf } from '../stream-support.js'
+import { duplexOptions, kLink, kMakeLink, VCStream, type VCStreamOptions } from '../stream.js'
+import type { VConnection } from '../vconnection.js'
+import { checkInteger, formOf, type Options } from './arguments.js'
+import { startConnect } from './connect.js'
+import { checkDescriptor } from './descriptor.js'
+import { openDescriptor } from './engine.js'
+import { invalidType, invalidValue } from './errors.js'
+import { SocketLink, type Owner } from './socket-link.js'
+
+interface SocketOptions extends VCStreamOptions {
+  fd?: number
+  readable?: boolean
+  writable?: boolean
+  onread?: OnReadOpts
+  noDelay?: boolean
+  keepAlive?: boolean
+  keepAliveInitialDelay?: number
+  blockList?: BlockList
+}
+
+/** The sockets of netvc/net: net.Socket on the engine of this thread. */
+export class NetSocket extends VCStream {
+  declare [kLink]: SocketLink
+  declare server: unknown
+  /** Those that connecting has tried, as `address:port`. */
+  declare autoSelectFamilyAttemptedAddresses: string[] | undefined
+
+  /** ready: what Duplex takes, of a server that has checked it. */
+  constructor(options?: unknown, ready?: DuplexOptions) {
+    const used = ready === undefined ? optionsOf(options) : undefined
+    super(undefined, ready ?? streamOptions(used!))
+    this.server = undefined
+    this.autoSelectFamilyAttemptedAddresses = undefined
+    if (used !== undefined) prepare(this, used)
+  }
+
+  override [kMakeLink](): SocketLink {
+    return new SocketLink(this)
+  }
+
+  connect(...args: unknown[]): this {
+    const [options, callback] = formOf(args)
+    if (this.destroyed) revive(this)
+    startConnect(this, options, callback)
+    return this
+  }
+
+  override pause(): this {
+    const link = this[kLink]
+    if (link.onread !== undefined) link.wanted = false
+    return super.pause()
+  }
+
+  override resume(): this {
+    const link = this[kLink]
+    if (link.onread !== undefined && link.vc !== undefined) link.read()
+    return super.resume()
+  }
+
+  /** IP_TOS or IPV6_TCLASS, 0 to 255; now, or when it is connected. */
+  setTypeOfService(tos: number): this {
+    if (Number.isNaN(tos)) throw invalidType('tos', 'of type number', tos)
+    checkInteger(tos, 'tos', 0, 255)
+    this[kLink].option({ tos })
+    return this
+  }
+  getTypeOfService(): number {
+    const { vc, wishes } = this[kLink]
+    return vc?.socketOptions()?.tos ?? wishes?.tos ?? 0
+  }
+}
+
+function optionsOf(options: unknown): SocketOptions {
+  if (typeof options === 'number') return { fd: options }
+  const used = { ...(options as SocketOptions | undefined) }
+  for (const name of ['objectMode', 'readableObjectMode', 'writableObjectMode'] as const) {
+    if ((used as Options)[name]) throw invalidValue(`options.${name}`, true, 'is not supported')
+  }
+  if (used.fd !== undefined) checkDescriptor(used.fd)
+  return used
+}
+
+function streamOptions(options: SocketOptions): DuplexOptions {
+  const { readable, writable, highWaterMark, readableHighWaterMark, writableHighWaterMark } =
+    options
+  const { allowHalfOpen, signal } = options
+  return duplexOptions({
+    allowHalfOpen,
+    ...(readable !== undefined && { readable }),
+    ...(writable !== undefined && { writable }),
+    ...(highWaterMark !== undefined && { highWaterMark }),
+    ...(readableHighWaterMark !== undefined && { readableHighWaterMark }),
+    ...(writableHighWaterMark !== undefined && { writableHighWaterMark }),
+    ...(signal !== undefined && { signal }),
+  } as VCStreamOptions)
+}
+
+function prepare(socket: NetSocket, options: SocketOptions): void {
+  const link = socket[kLink]
+  const { onread, fd, noDelay, keepAlive, keepAliveInitialDelay, blockList } = options
+  link.blockList = blockList
+  if (noDelay) link.wishes = { noDelay: true }
+  if (keepAlive) {
+    link.wishes = { ...link.wishes, keepAlive: keepAliveOf(true, keepAliveInitialDelay) }
+  }
+  if (isOnRead(onread)) link.onread = onread
+  if (fd === undefined) return
+  link.expect(false)
+  openDescriptor(fd, {
+    resolve: (vc) => {
+      if (socket.destroyed) {
+        vc.doIoClose()
+        return
+      }
+      link.attach(vc)
+      link.runDelayed()
+      if (socket.readable && !socket.isPaused()) socket.read(0)
+    },
+    reject: (error) => socket.destroy(error),
+  })
+}
+
+function isOnRead(onread: OnReadOpts | undefined): onread is OnReadOpts {
+  return (
+    typeof onread === 'object' &&
+    onread !== null &&
+    (onread.buffer instanceof Uint8Array || typeof onread.buffer === 'function') &&
+    typeof onread.callback === 'function'
+  )
+}
+
+/** A socket that was destroyed connects once more. */
+function revive(socket: NetSocket): void {
+  const { onread, blockList, isRef } = socket[kLink]
+  const link = socket[kMakeLink]()
+  Object.assign(link, { onread, blockList, isRef })
+  socket[kLink] = link
+  ;(socket as unknown as { _undestroy(): void })._undestroy()
+}
+
+/** A socket that a server has accepted. */
+export function acceptedSocket(vc: VConnection, ready: DuplexOptions, owner: Owner): NetSocket {
+  const socket = new NetSocket(undefined, ready)
+  socket.server = owner
+  const link = socket[kLink]
+  link.owner = owner
+  link.attach(vc)
+  return socket
+}
+
+/** For classes that are made as before there was `class`: Socket.call(this, options). */
+export function initialise(socket: NetSocket, options: unknown): void {
+  const used = optionsOf(options)
+  Duplex.call(socket as never, streamOptions(used))
+  socket[kLink] = new SocketLink(socket)
+  socket.timeout = undefined
+  prepare(socket, used)
+}
