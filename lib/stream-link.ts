@@ -91,6 +91,14 @@ export class StreamLink {
     }
   }
 
+  /** The connection is there: reading starts, unless that was paused before. */
+  startReading(): void {
+    const { stream } = this
+    if (stream.destroyed || !stream.readable) return
+    if (this.wanted) this.read()
+    else if (!stream.isPaused()) stream.read(0)
+  }
+
   #arm(vc: VConnection, buffer: MIOBuffer): void {
     vc.doIoRead((event) => this.#told(event), Infinity, buffer)
     if (buffer.maxReadAvail === 0) return

@@ -201,9 +201,9 @@ export class VCStream extends Duplex {
     return this[kLink].bytesIn
   }
   /** With those that wait in the stream. */
-  get bytesWritten(): number {
-    const { bytesOut, delayedBytes } = this[kLink]
-    return bytesOut + delayedBytes + bufferedBytes(this)
+  get bytesWritten(): number | undefined {
+    const link = this[kLink] as StreamLink | undefined // none when asked of the prototype
+    return link && link.bytesOut + link.delayedBytes + bufferedBytes(this)
   }
   /** The same as writableLength. */
   get bufferSize(): number {

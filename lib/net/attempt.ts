@@ -115,7 +115,7 @@ export class Attempt {
     socket.emit('connect')
     link.runDelayed()
     socket.emit('ready')
-    if (socket.readable && !socket.isPaused() && !socket.destroyed) socket.read(0)
+    link.startReading()
   }
 
   #fail(): void {

@@ -117,7 +117,7 @@ function prepare(socket: NetSocket, options: SocketOptions): void {
       }
       link.attach(vc)
       link.runDelayed()
-      if (socket.readable && !socket.isPaused()) socket.read(0)
+      link.startReading()
     },
     reject: (error) => socket.destroy(error),
   })
