@@ -46,6 +46,8 @@ export class StreamLink {
   wishes: SocketOptions | undefined
   #delayedFailed: Callback | undefined
   #error: Error | undefined
+  /** Why nothing can be written any more. */
+  #broken: Error | undefined
   #watch: (() => void) | undefined
 
   constructor(readonly stream: VCStream) {}
@@ -119,10 +121,22 @@ export class StreamLink {
       const vc = this.vc!
       const error = vc.error ?? vc.failure
       this.over = true
-      if (error) this.#error = streamError(error, vc.error ? 'read' : 'write')
+      if (error) this.#failed(vc, error)
       // What came before the peer's end is still to be read; a failure is not put off.
       if (!this.held || event === VCEvent.ERROR) this.#conclude()
     }
+  }
+
+  #failed(vc: VConnection, error: NetvcError): void {
+    if (error.code !== 'EPIPE') {
+      this.#error = streamError(error, vc.error ? 'read' : 'write')
+      return
+    }
+    // The peer had ended before it refused what was sent. That is an error of writing: of bytes that
+    // were lost, or else of the next ones; the reader has its orderly end.
+    const broken = systemErrorOf(errno.EPIPE, 'write')
+    if ((vc.inspect()?.bytesOut ?? 0) < this.bytesOut) this.#error = broken
+    else this.#broken = broken
   }
 
   /** Hands on what the engine has read. */
@@ -201,6 +215,10 @@ export class StreamLink {
       return
     }
     if (this.idle?.told === true) this.idle.moved()
+    if (this.#broken) {
+      callback(this.#broken)
+      return
+    }
     try {
       if (this.#send(vc, chunk, encoding)) callback()
       else this.#whenSent(vc, vc.writableLowWaterMark, callback)
@@ -219,6 +237,10 @@ export class StreamLink {
       return
     }
     if (this.idle?.told === true) this.idle.moved()
+    if (this.#broken) {
+      callback(this.#broken)
+      return
+    }
     try {
       if (this.#sendAll(vc, chunks)) callback()
       else this.#whenSent(vc, vc.writableLowWaterMark, callback)

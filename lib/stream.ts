@@ -86,7 +86,7 @@ export class VCStream extends Duplex {
   override write(chunk: unknown, callback?: Told): boolean
   override write(chunk: unknown, encoding: BufferEncoding, callback?: Told): boolean
   override write(chunk: unknown, encoding?: BufferEncoding | Told, callback?: Told): boolean {
-    if (this.readableEnded && !this.allowHalfOpen) {
+    if (this.writableEnded && this.readableEnded && !this.allowHalfOpen) {
       return refuseWrite(this, typeof encoding === 'function' ? encoding : callback)
     }
     return super.write(chunk, encoding as BufferEncoding, callback)

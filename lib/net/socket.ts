@@ -60,6 +60,11 @@ export class NetSocket extends VCStream {
     return super.resume()
   }
 
+  /** As connecting; net.Socket has it for old programs. */
+  get _connecting(): boolean {
+    return this.connecting
+  }
+
   /** IP_TOS or IPV6_TCLASS, 0 to 255; now, or when it is connected. */
   setTypeOfService(tos: number): this {
     if (Number.isNaN(tos)) throw invalidType('tos', 'of type number', tos)

@@ -143,7 +143,7 @@ onBothEngines((threads) => {
     const [a, b] = await pair()
     const s = b.stream()
     a.stream().end()
-    s.on('end', () => s.write('late'))
+    s.on('finish', () => s.write('late'))
     s.resume()
     const [error] = (await once(s, 'error')) as [NodeJS.ErrnoException]
     expect(error).toMatchObject({ code: 'EPIPE' })
