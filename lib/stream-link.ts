@@ -63,7 +63,10 @@ export class StreamLink {
     this.vc = vc
     this.connecting = this.expected = false
     this.reader = vc.handToStream(this.stream)
-    if (!this.isRef) this.count(true)
+    if (this.stream.destroyed) {
+      vc.doIoClose()
+      return
+    }
     if (this.reader) this.#arm(vc, this.reader.buffer)
     if (this.wishes) this.option(this.wishes)
   }
@@ -91,6 +94,7 @@ export class StreamLink {
       this.reader = buffer.allocReader()
       this.#arm(vc, buffer)
     }
+    if (this.counted) this.settle()
   }
 
   /** The connection is there: reading starts, unless that was paused before. */
@@ -99,6 +103,7 @@ export class StreamLink {
     if (stream.destroyed || !stream.readable) return
     if (this.wanted) this.read()
     else if (!stream.isPaused()) stream.read(0)
+    this.settle()
   }
 
   #arm(vc: VConnection, buffer: MIOBuffer): void {
@@ -163,6 +168,7 @@ export class StreamLink {
       stream.emit('data', bytes)
     } else if (!stream.push(bytes)) {
       this.wanted = false
+      this.settle()
     }
   }
 
@@ -177,6 +183,7 @@ export class StreamLink {
     // With nothing armed a failure of writing closes the connection, which is told to gone().
     if (!stream.destroyed && vc?.closed === false) vc.doIoRead(null, 0, null)
     this.#freeBuffer()
+    this.settle()
   }
 
   #freeBuffer(): void {
@@ -220,7 +227,9 @@ export class StreamLink {
       return
     }
     try {
-      if (this.#send(vc, chunk, encoding)) callback()
+      const below = this.#send(vc, chunk, encoding)
+      if (this.counted) this.#waitForUnsent(vc)
+      if (below) callback()
       else this.#whenSent(vc, vc.writableLowWaterMark, callback)
     } catch (error) {
       callback(this.#writeError(error as NetvcError))
@@ -242,7 +251,9 @@ export class StreamLink {
       return
     }
     try {
-      if (this.#sendAll(vc, chunks)) callback()
+      const below = this.#sendAll(vc, chunks)
+      if (this.counted) this.#waitForUnsent(vc)
+      if (below) callback()
       else this.#whenSent(vc, vc.writableLowWaterMark, callback)
     } catch (error) {
       callback(this.#writeError(error as NetvcError))
@@ -355,12 +366,28 @@ export class StreamLink {
 
   setRef(on: boolean): void {
     this.isRef = on
-    if (this.vc !== undefined && this.counted === on) this.count(!on)
+    this.settle()
+  }
+
+  /**
+   * As with the sockets of Node only what reads, connects or has bytes to send keeps the thread
+   * alive: the reactor is told when that changes.
+   */
+  settle(): void {
+    const { vc } = this
+    if (vc === undefined || vc.closed || this.stream.destroyed) return
+    const reads = this.wanted && this.reader !== undefined && !this.over
+    if (this.counted !== (this.isRef && reads)) return
+    this.count(!this.counted)
+    if (this.counted) this.#waitForUnsent(vc)
+  }
+
+  #waitForUnsent(vc: VConnection): void {
+    if (this.isRef && vc.writableLength > 0) this.#whenSent(vc, 0, () => undefined)
   }
 
   /** Whether the reactor lives without this connection. */
   count(without: boolean): void {
-    if (without && (this.stream.destroyed || this.vc!.closed)) return
     this.counted = without
     this.vc!.reactor.discount(without ? 1 : -1)
   }

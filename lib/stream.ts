@@ -4,6 +4,7 @@ import { StreamLink, type Callback, type Chunk, type Piece } from './stream-link
 import {
   bufferedBytes,
   checkTimeout,
+  closeLater,
   familyOf,
   keepAliveOf,
   type StreamAddress,
@@ -105,7 +106,14 @@ export class VCStream extends Duplex {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this[kLink].destroy(error, callback)
+    const link = this[kLink] as StreamLink | undefined
+    if (link) {
+      link.destroy(error, callback)
+      return
+    }
+    // By a signal that was aborted before: Duplex's constructor has not returned.
+    callback(error)
+    closeLater(this, error !== null)
   }
 
   /** Ends the writing side, and destroys the stream when everything has left. */

@@ -28,7 +28,7 @@ export abstract class VCStreams extends VCControl {
     this.assertUsable('stream')
     const stream = new VCStream(options)
     stream[kLink].attach(this.#self)
-    stream.read(0)
+    stream[kLink].startReading()
     return stream
   }
 

@@ -53,7 +53,8 @@ interface Plan extends AttemptOptions {
 
 function checked(socket: NetSocket, options: Options): Plan {
   const { localAddress, localPort, port, lookup } = options
-  const host = (options['host'] as string | undefined) || 'localhost'
+  const host = options['host'] || 'localhost'
+  checkString(host, 'options.host')
   if (localAddress && isIP(localAddress as string) === 0) throw invalidIP(localAddress as string)
   if (localPort !== undefined && localPort !== null && typeof localPort !== 'number') {
     throw invalidType('options.localPort', 'of type number', localPort)

@@ -64,7 +64,7 @@ function makeConnection(...args: unknown[]): NetSocket {
   return callback ? socket.connect(options, callback) : socket.connect(options)
 }
 export const createConnection = makeConnection as unknown as typeof net.createConnection
-export const connect = createConnection as typeof net.connect
+export const connect = createConnection
 
 export const {
   isIP,

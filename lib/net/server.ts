@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import type { AddressInfo, BlockList } from 'node:net'
 import type { DuplexOptions } from 'node:stream'
 import type { Listener } from '../listener.js'
-import { duplexOptions } from '../stream.js'
+import { duplexOptions, kLink } from '../stream.js'
 import { familyOf } from '../stream-support.js'
 import { codedError } from '../stream-errors.js'
 import type { VConnection } from '../vconnection.js'
@@ -41,6 +41,8 @@ export class NetServer extends EventEmitter implements Owner {
   declare [kServer]: State
   /** Connections that are open. */
   declare _connections: number
+  /** What it listens on, as it was wanted: cluster names it so. */
+  declare _connectionKey: string | undefined
   declare maxConnections: number | undefined
   declare allowHalfOpen: boolean
   declare pauseOnConnect: boolean
@@ -80,11 +82,13 @@ export class NetServer extends EventEmitter implements Owner {
     }
     if (typeof opened === 'number') {
       const where = how.fd === undefined ? tried : { port: tried.port }
-      const error = listenError(opened, where as { address?: string })
+      const error = listenError(opened, where)
       process.nextTick(() => this.emit('error', error))
       return false
     }
     state.listener = opened
+    const family = tried.port === undefined ? -1 : tried.address.includes(':') ? 6 : 4
+    this._connectionKey = `${String(family)}:${tried.address}:${String(tried.port ?? -1)}`
     state.path = tried.port === undefined ? tried.address : undefined
     this.#count()
     const listener = opened
@@ -111,7 +115,7 @@ export class NetServer extends EventEmitter implements Owner {
     this._connections++
     const socket = acceptedSocket(vc, settings.duplex, this)
     if (settings.pause) socket.pause()
-    else socket.read(0)
+    socket[kLink].startReading()
     this.emit('connection', socket)
   }
 
@@ -248,6 +252,7 @@ export function prepare(server: NetServer, options: unknown, handler: unknown): 
   const { allowHalfOpen, highWaterMark, pauseOnConnect, noDelay, keepAlive } = given
   const delay = Math.trunc(Number(given['keepAliveInitialDelay'] ?? 0) / 1000) || 0
   server._connections = 0
+  server._connectionKey = undefined
   server.maxConnections = undefined
   server.allowHalfOpen = Boolean(allowHalfOpen)
   server.pauseOnConnect = Boolean(pauseOnConnect)

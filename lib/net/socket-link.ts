@@ -15,6 +15,7 @@ export class SocketLink extends StreamLink {
   owner: Owner | undefined
   onread: OnReadOpts | undefined
   blockList: BlockList | undefined
+  signal: AbortSignal | undefined
   #attempt: Attempt | undefined
 
   /** The attempt to connect that is under way. */
@@ -54,9 +55,10 @@ export class SocketLink extends StreamLink {
       reader.resumeSource()
       if (n <= 0) break
       this.bytesIn += n
-      if (onread.callback(n, into) === false) this.wanted = false
+      if (onread.callback.call(this.stream, n, into) === false) this.wanted = false
     }
     if (this.reader === reader) this.held = reader.readAvail > 0
+    if (!this.wanted) this.settle()
   }
 
   override destroy(error: Error | null, callback: (error: Error | null) => void): void {

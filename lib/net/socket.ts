@@ -43,14 +43,20 @@ export class NetSocket extends VCStream {
 
   connect(...args: unknown[]): this {
     const [options, callback] = formOf(args)
-    if (this.destroyed) revive(this)
+    if (this.destroyed) {
+      if (this[kLink].signal?.aborted) return this
+      revive(this)
+    }
     startConnect(this, options, callback)
     return this
   }
 
   override pause(): this {
     const link = this[kLink]
-    if (link.onread !== undefined) link.wanted = false
+    if (link.onread !== undefined) {
+      link.wanted = false
+      link.settle()
+    }
     return super.pause()
   }
 
@@ -100,13 +106,14 @@ function streamOptions(options: SocketOptions): DuplexOptions {
     ...(readableHighWaterMark !== undefined && { readableHighWaterMark }),
     ...(writableHighWaterMark !== undefined && { writableHighWaterMark }),
     ...(signal !== undefined && { signal }),
-  } as VCStreamOptions)
+  })
 }
 
 function prepare(socket: NetSocket, options: SocketOptions): void {
   const link = socket[kLink]
-  const { onread, fd, noDelay, keepAlive, keepAliveInitialDelay, blockList } = options
+  const { onread, fd, noDelay, keepAlive, keepAliveInitialDelay, blockList, signal } = options
   link.blockList = blockList
+  link.signal = signal
   if (noDelay) link.wishes = { noDelay: true }
   if (keepAlive) {
     link.wishes = { ...link.wishes, keepAlive: keepAliveOf(true, keepAliveInitialDelay) }
@@ -159,7 +166,7 @@ export function acceptedSocket(vc: VConnection, ready: DuplexOptions, owner: Own
 /** For classes that are made as before there was `class`: Socket.call(this, options). */
 export function initialise(socket: NetSocket, options: unknown): void {
   const used = optionsOf(options)
-  Duplex.call(socket as never, streamOptions(used))
+  Duplex.call(socket, streamOptions(used))
   socket[kLink] = new SocketLink(socket)
   socket.timeout = undefined
   prepare(socket, used)
