@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-const dist = fileURLToPath(new URL('dist/index.js', import.meta.url))
+const built = (file: string) => fileURLToPath(new URL(`dist/${file}`, import.meta.url))
 
 export default defineConfig({
   // Tests use the compiled package under its own name, like users.
-  resolve: { alias: { netvc: dist } },
+  resolve: { alias: { 'netvc/net': built('net/index.js'), netvc: built('index.js') } },
   test: {
     // Foreign programs are no place for a sanitizer's runtime.
     include: [

@@ -69,3 +69,8 @@ export function familyNumber(value: unknown): 0 | 4 | 6 {
   if (value === 0 || value === undefined || value === null) return 0
   throw invalidValue('options.family', value)
 }
+
+/** Node takes null for an option that is not given. */
+export function isGiven<T>(value: T | null | undefined): value is T {
+  return value !== undefined && value !== null
+}

@@ -12,6 +12,7 @@ import {
   checkFunction,
   checkInteger,
   checkString,
+  isGiven,
   type Options,
 } from './arguments.js'
 import { Attempt, type AttemptOptions } from './attempt.js'
@@ -25,13 +26,13 @@ const shortestAttempt = 10
 export function startConnect(socket: NetSocket, options: Options, told?: () => void): void {
   const link = socket[kLink]
   const { path, port } = options
-  if (path == null && port === undefined) throw missingArgs()
-  if (path != null) checkString(path, 'options.path')
-  const plan = path == null ? checked(socket, options) : undefined
+  if (!isGiven(path) && port === undefined) throw missingArgs()
+  if (isGiven(path)) checkString(path, 'options.path')
+  const plan = isGiven(path) ? undefined : checked(socket, options)
   if (told) socket.once('connect', told)
   link.expect(true)
   if (plan === undefined) {
-    begin(socket, [{ address: path as string, port: undefined }], { attemptTimeout: 0 })
+    begin(socket, [{ address: path, port: undefined }], { attemptTimeout: 0 })
     return
   }
   const { host, port: number, ...how } = plan
@@ -66,11 +67,11 @@ function checked(socket: NetSocket, options: Options): Plan {
   const valid = String(port).trim() !== '' && Number.isInteger(number)
   if (!valid || number < 0 || number > 65535) throw badPort('Port', port)
   const { autoSelectFamily, autoSelectFamilyAttemptTimeout: timeout } = options
-  if (autoSelectFamily != null) checkBoolean(autoSelectFamily, 'options.autoSelectFamily')
-  if (timeout != null) {
+  if (isGiven(autoSelectFamily)) checkBoolean(autoSelectFamily, 'options.autoSelectFamily')
+  if (isGiven(timeout)) {
     checkInteger(timeout, 'options.autoSelectFamilyAttemptTimeout', 1, 0x7fffffff)
   }
-  if (lookup != null) checkFunction(lookup, 'options.lookup')
+  if (isGiven(lookup)) checkFunction(lookup, 'options.lookup')
   return {
     host,
     port: number,

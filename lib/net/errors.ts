@@ -80,5 +80,5 @@ function placeText({ address = '', port }: Place): string {
 }
 
 function placed({ address, port }: Place): Place {
-  return port !== undefined && port > 0 ? { address, port } : address ? { address } : {}
+  return { ...(address && { address }), ...(port && { port }) }
 }

@@ -1,4 +1,4 @@
-import net from 'node:net'
+import nodeNet from 'node:net'
 import { EventEmitter } from 'node:events'
 import { formOf } from './arguments.js'
 import { NetServer, prepare } from './server.js'
@@ -46,15 +46,15 @@ function callable<T>(face: object, real: { prototype: object }, name: string): T
   return face as T
 }
 
-export type Socket = net.Socket
-export const Socket = callable<typeof net.Socket>(SocketFunction, NetSocket, 'Socket')
-export type Stream = net.Socket
+export type Socket = nodeNet.Socket
+export const Socket = callable<typeof nodeNet.Socket>(SocketFunction, NetSocket, 'Socket')
+export type Stream = nodeNet.Socket
 export const Stream = Socket
-export type Server = net.Server
-export const Server = callable<typeof net.Server>(ServerFunction, NetServer, 'Server')
+export type Server = nodeNet.Server
+export const Server = callable<typeof nodeNet.Server>(ServerFunction, NetServer, 'Server')
 
 export const createServer = ((options?: unknown, handler?: unknown) =>
-  new NetServer(options, handler)) as unknown as typeof net.createServer
+  new NetServer(options, handler)) as unknown as typeof nodeNet.createServer
 
 function makeConnection(...args: unknown[]): NetSocket {
   const [options, callback] = formOf(args)
@@ -63,7 +63,7 @@ function makeConnection(...args: unknown[]): NetSocket {
   if (timeout) socket.setTimeout(timeout as number)
   return callback ? socket.connect(options, callback) : socket.connect(options)
 }
-export const createConnection = makeConnection as unknown as typeof net.createConnection
+export const createConnection = makeConnection as unknown as typeof nodeNet.createConnection
 export const connect = createConnection
 
 export const {
@@ -76,9 +76,9 @@ export const {
   setDefaultAutoSelectFamily,
   getDefaultAutoSelectFamilyAttemptTimeout,
   setDefaultAutoSelectFamilyAttemptTimeout,
-} = net
-export type BlockList = net.BlockList
-export type SocketAddress = net.SocketAddress
+} = nodeNet
+export type BlockList = nodeNet.BlockList
+export type SocketAddress = nodeNet.SocketAddress
 export type {
   AddressInfo,
   DropArgument,
@@ -96,7 +96,7 @@ export type {
   TcpSocketConnectOpts,
 } from 'node:net'
 
-export default {
+const net = {
   connect,
   createConnection,
   createServer,
@@ -113,3 +113,28 @@ export default {
   getDefaultAutoSelectFamilyAttemptTimeout,
   setDefaultAutoSelectFamilyAttemptTimeout,
 }
+
+// So that `net.Socket` is a type also of who imports the default.
+// eslint-disable-next-line @typescript-eslint/no-namespace
+declare namespace net {
+  export type AddressInfo = nodeNet.AddressInfo
+  export type BlockList = nodeNet.BlockList
+  export type DropArgument = nodeNet.DropArgument
+  export type IpcNetConnectOpts = nodeNet.IpcNetConnectOpts
+  export type IpcSocketConnectOpts = nodeNet.IpcSocketConnectOpts
+  export type ListenOptions = nodeNet.ListenOptions
+  export type LookupFunction = nodeNet.LookupFunction
+  export type NetConnectOpts = nodeNet.NetConnectOpts
+  export type OnReadOpts = nodeNet.OnReadOpts
+  export type Server = nodeNet.Server
+  export type ServerOpts = nodeNet.ServerOpts
+  export type Socket = nodeNet.Socket
+  export type SocketAddress = nodeNet.SocketAddress
+  export type SocketConnectOpts = nodeNet.SocketConnectOpts
+  export type SocketConstructorOpts = nodeNet.SocketConstructorOpts
+  export type SocketReadyState = nodeNet.SocketReadyState
+  export type TcpNetConnectOpts = nodeNet.TcpNetConnectOpts
+  export type TcpSocketConnectOpts = nodeNet.TcpSocketConnectOpts
+}
+
+export default net

@@ -6,7 +6,7 @@ import { duplexOptions, kLink } from '../stream.js'
 import { familyOf } from '../stream-support.js'
 import { codedError } from '../stream-errors.js'
 import type { VConnection } from '../vconnection.js'
-import { checkFunction, type Options } from './arguments.js'
+import { checkFunction, isGiven, type Options } from './arguments.js'
 import { discount, openListener, type Endpoint, type ListenHow } from './engine.js'
 import { invalidType, listenError } from './errors.js'
 import { startListening } from './listen.js'
@@ -81,8 +81,7 @@ export class NetServer extends EventEmitter implements Owner {
       if (typeof opened !== 'number' || !absent.has(opened)) break
     }
     if (typeof opened === 'number') {
-      const where = how.fd === undefined ? tried : { port: tried.port }
-      const error = listenError(opened, where)
+      const error = listenError(opened, how.fd === undefined ? withPort(tried) : {})
       process.nextTick(() => this.emit('error', error))
       return false
     }
@@ -106,7 +105,7 @@ export class NetServer extends EventEmitter implements Owner {
       return
     }
     const { maxConnections } = this
-    if (maxConnections != null && this._connections >= maxConnections) {
+    if (isGiven(maxConnections) && this._connections >= maxConnections) {
       const addresses = addressesOf(vc)
       vc.doIoClose()
       this.emit('drop', addresses)
@@ -210,6 +209,9 @@ export class NetServer extends EventEmitter implements Owner {
   }
 }
 
+/** As errors of net name it: a path has port -1. */
+const withPort = ({ address, port = -1 }: Endpoint) => ({ address, port })
+
 /** The system has no such addresses: another family may do. */
 const absent = new Set<number>()
 for (const n of [22, 97, 99]) absent.add(-n)
@@ -244,7 +246,7 @@ export function prepare(server: NetServer, options: unknown, handler: unknown): 
   if (typeof options === 'function') {
     given = {}
     handler = options
-  } else if (options == null) {
+  } else if (!isGiven(options)) {
     given = {}
   } else if (typeof options !== 'object') {
     throw invalidType('options', 'of type object', options)

@@ -236,6 +236,7 @@ void JsReactor::close_listener(uint32_t id) {
 void JsListener::cancel() {
   for (Ref<Acceptor>& a : acceptors)
     Acceptor::cancel(a);
+  socket = {};  // the last acceptor closes it: inline before this returns
 }
 
 void JsListener::pause() {

@@ -112,7 +112,7 @@ napi_value JsListenerAddress(napi_env env, napi_callback_info info) {
   Args<2> a(env, info);
   JsReactor* r = a.state().reactor(a.u32(0));
   JsListener* l = r ? r->listener(a.u32(1)) : nullptr;
-  return l ? js_text(env, l->socket->address().url()) : nullptr;
+  return l && l->socket ? js_text(env, l->socket->address().url()) : nullptr;
 }
 
 // listenerCounts(reactor, listener): [open, refused, full, fast] of its limits, or undefined
