@@ -97,7 +97,7 @@ check(
   'installs without compiler, python and install scripts',
   /gyp|ERR/.test(installed.stderr) && installed.stderr,
 )
-for (const file of ['echo.mjs', 'esm.mjs', 'cjs.cjs'])
+for (const file of ['echo.mjs', 'esm.mjs', 'cjs.cjs', 'net.mjs'])
   cpSync(path.join(import.meta.dirname, file), path.join(app, file))
 
 /** Runs a file of the app; the answer is undefined or what went wrong. */
@@ -116,6 +116,7 @@ for (const major of majors) {
       check(title, problemOf(runtime, [file, JSON.stringify({ threads })], 'echoed'))
     }
   }
+  check(`Node ${major}, netvc/net`, problemOf(runtime, ['net.mjs'], 'as node:net'))
 }
 check('Bun, esm.mjs, threads 1', problemOf(bun(), ['esm.mjs', '{"threads":1}'], 'echoed'))
 
