@@ -317,6 +317,7 @@ export class VConnection extends VCStreams {
       this.#read?.armed === true ||
       this.#write?.armed === true ||
       this.tunnel !== undefined ||
+      this.#stream !== undefined ||
       this.#waits > 0
     )
   }

@@ -81,7 +81,8 @@ export class Attempt {
       reject: (error) => {
         if (!this.#current) return
         this.cancel()
-        failed(connectError(errnoOf(error) ?? errno.ECONNREFUSED, to, local))
+        const n = errnoOf(error)
+        failed(n === undefined ? error : connectError(n, to, local))
         this.start()
       },
     })

@@ -78,8 +78,8 @@ export function discount(change: number): void {
   engine().discount(change)
 }
 
-/** The errno of what the engine rejected with. */
+/** The errno of what the engine rejected with; undefined for what only this package knows. */
 export function errnoOf(error: Error): number | undefined {
   const { errno } = error as NetvcError
-  return errno === undefined || errno === 0 ? undefined : errno
+  return errno !== undefined && errno < 0 ? errno : undefined
 }

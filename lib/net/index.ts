@@ -1,4 +1,5 @@
 import nodeNet from 'node:net'
+import { channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import { formOf } from './arguments.js'
 import { NetServer, prepare } from './server.js'
@@ -56,9 +57,12 @@ export const Server = callable<typeof nodeNet.Server>(ServerFunction, NetServer,
 export const createServer = ((options?: unknown, handler?: unknown) =>
   new NetServer(options, handler)) as unknown as typeof nodeNet.createServer
 
+const made = channel('net.client.socket')
+
 function makeConnection(...args: unknown[]): NetSocket {
   const [options, callback] = formOf(args)
   const socket = new NetSocket(options)
+  if (made.hasSubscribers) made.publish({ socket })
   const { timeout } = options
   if (timeout) socket.setTimeout(timeout as number)
   return callback ? socket.connect(options, callback) : socket.connect(options)

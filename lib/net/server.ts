@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import type { AddressInfo, BlockList } from 'node:net'
 import type { DuplexOptions } from 'node:stream'
@@ -32,6 +33,8 @@ interface State {
   isRef: boolean
   counted: boolean
 }
+
+const accepted = channel('net.server.socket')
 
 /** @internal */
 export const kServer = Symbol('server')
@@ -116,6 +119,7 @@ export class NetServer extends EventEmitter implements Owner {
     if (settings.pause) socket.pause()
     socket[kLink].startReading()
     this.emit('connection', socket)
+    if (accepted.hasSubscribers) accepted.publish({ socket })
   }
 
   /** @internal */

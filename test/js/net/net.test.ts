@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import nodeNet from 'node:net'
 import { tmpdir } from 'node:os'
@@ -420,6 +421,18 @@ describe('sockets', () => {
     )
     closeSync(plain)
     rmSync(file)
+  })
+
+  test('diagnostics_channel hears of both ends', async () => {
+    const seen: unknown[] = []
+    const listen = (message: unknown, name: string | symbol) =>
+      seen.push(name, (message as { socket: unknown }).socket instanceof net.Socket)
+    const names = ['net.client.socket', 'net.server.socket']
+    for (const name of names) subscribe(name, listen)
+    const [, port] = await serve({}, (s) => s.end())
+    await closed(dial(port).resume())
+    for (const name of names) unsubscribe(name, listen)
+    expect(seen).toEqual(['net.client.socket', true, 'net.server.socket', true])
   })
 
   test('constructors work without new, and as bases', () => {
