@@ -18,7 +18,7 @@ import net, {
 } from 'netvc/net'
 
 export function modules(): void {
-  const asNode: Pick<typeof nodeNet, keyof typeof net> = net
+  const asNode: Pick<typeof nodeNet, Exclude<keyof typeof net, 'Stream'>> = net
   const server: net.Server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     const one: Socket = socket
     one.end('x')
