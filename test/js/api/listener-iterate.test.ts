@@ -70,6 +70,18 @@ describe('for await over a listener', () => {
       expect(accepted(world)).toBeLessThanOrEqual(4)
     })
 
+    test('somebody who came at one address is enough: the others do not go on', async () => {
+      const { world } = box
+      const listener = await world.reactor.listen([tcp, tcp])
+      const loop = listener[Symbol.asyncIterator]()
+      const next = loop.next()
+      await world.reactor.connect(listener.addresses[0])
+      expect((await next).done).toBe(false)
+      await world.reactor.connect(listener.addresses[1])
+      await settled(world)
+      expect(accepted(world)).toBe(1)
+    })
+
     test('several addresses and loops: each connection goes to one of them', async () => {
       const { world } = box
       const listener = await world.reactor.listen([tcp, tcp, tcp], { acceptsPerWakeup: 2 })
