@@ -180,16 +180,14 @@ TEST_CASE("from another thread: after pause() at most the one under way") {
     const int at_pause = log.accepted.load();
     more(20);
     on(threads[0], [](NetHandler&) { return 0; });
-    CHECK_LE(log.accepted.load(), at_pause + 2);  // one was counted late, one was under way
+    CHECK_LE(log.accepted.load(), at_pause + 1);  // whose accept was under way
   }
   // Asking again and again for the next loses nobody.
-  const int before = log.accepted.load();
   while (log.accepted < sent) {
     const int had = log.accepted.load();
     Acceptor::resume(a, Acceptor::Until::kSomebodyCame);
     REQUIRE(wait_for([&] { return log.accepted > had; }));
   }
-  CHECK_LE(before, sent);
   Acceptor::cancel(a);
   REQUIRE(wait_for([&] { return log.stopped == 1; }));
 }
