@@ -10,13 +10,13 @@ export type Puller = 'for await' | 'readable' | 'fromStream'
 export function pullReader(vc: VConnection, user: Puller): PullReader {
   if (vc.pull?.user === user) return vc.pull
   vc.assertUsable(user, 1)
-  if (vc.pull || vc.reading) throw readingError(vc, user)
+  if (vc.pull || vc.duplex || vc.reading) throw readingError(vc, user)
   return (vc.pull = new PullReader(vc, user))
 }
 
 /** @internal */
 export function readingError(vc: VConnection, what: string): NetvcError {
-  const who = vc.pull?.user ?? 'an operation of doIoRead'
+  const who = vc.pull?.user ?? (vc.duplex ? 'its stream()' : 'an operation of doIoRead')
   return new NetvcError('ERR_VC_READING', `${what}: the connection is read by ${who} already`)
 }
 

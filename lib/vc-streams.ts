@@ -2,7 +2,7 @@ import type { ReadableStream, WritableStream } from 'node:stream/web'
 import { VCControl } from './control.js'
 import { iterate } from './iterate.js'
 import { checkOptions } from './options.js'
-import type { PullReader } from './pull-reader.js'
+import { readingError, type PullReader } from './pull-reader.js'
 import { kLink, VCStream, type VCStreamOptions } from './stream.js'
 import type { VConnection } from './vconnection.js'
 import { webStreams } from './web-streams.js'
@@ -20,12 +20,13 @@ export abstract class VCStreams extends VCControl {
    * The connection as a stream of Node: net.Socket's methods, properties and order of events. The
    * stream has both directions from now on, and closes the connection at its end. What a read
    * operation has read and nobody has consumed comes first; its buffer is the stream's then. Later
-   * calls give the same stream.
+   * calls give the same stream. Throws ERR_VC_READING when a loop or `readable` reads it.
    */
   stream(options?: VCStreamOptions): VCStream {
     if (this.duplex) return this.duplex
     checkOptions('stream', options)
     this.assertUsable('stream')
+    if (this.pull) throw readingError(this.#self, 'stream')
     const stream = new VCStream(options)
     stream[kLink].attach(this.#self)
     stream[kLink].startReading()

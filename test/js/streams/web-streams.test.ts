@@ -252,6 +252,17 @@ describe('Web streams of a connection', () => {
       expect(server.readable).toBe(readable)
     })
 
+    test('nor stream(), nor beside it', async () => {
+      const [client, server] = await box.world.pair()
+      const refused = code('ERR_VC_READING')
+      const reader = server.readable.getReader()
+      expect(() => server.stream()).toThrow(refused)
+      client.stream().write('hello')
+      expect(() => client.readable).toThrow(refused)
+      expect(() => client[Symbol.asyncIterator]()).toThrow(refused)
+      expect(Buffer.from((await reader.read()).value!).toString()).toBe('hello')
+    })
+
     test('for await over the stream; break cancels it', async () => {
       const [client, server] = await box.world.pair()
       client.write('hello')
