@@ -42,7 +42,9 @@ async function testJs() {
   await run(...fixedAddresses(variant, process.execPath, args), { env })
   if (words.length) return
   // What is said of connections, once more of those that have no socket (INV-21).
-  const suites = ['vc', 'vio', 'tunnel', 'state', 'streams', 'write'].map((suite) => `test/js/${suite}/`)
+  const suites = ['vc', 'vio', 'tunnel', 'state', 'streams', 'write'].map(
+    (suite) => `test/js/${suite}/`,
+  )
   say('JS tests of connections, on pairs')
   const again = ['node_modules/vitest/vitest.mjs', 'run', ...suites]
   await run(...fixedAddresses(variant, process.execPath, again), {
