@@ -16,7 +16,7 @@ server.emit('listening')
 
 const reactor = new Reactor()
 const listener = await reactor.listen(process.argv[2] ?? 'tcp://127.0.0.1:8080', (vc) => {
-  server.emit('connection', vc.stream())
+  server.emit('connection', vc.stream({ allowHalfOpen: true }))
 })
 console.log(`listening ${listener.addresses.join(' ')}`)
 

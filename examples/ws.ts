@@ -14,7 +14,7 @@ sockets.on('connection', (socket) => {
   socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
 })
 const listener = await reactor.listen(process.argv[2] ?? 'tcp://127.0.0.1:8080', (vc) => {
-  server.emit('connection', vc.stream())
+  server.emit('connection', vc.stream({ allowHalfOpen: true }))
 })
 console.log(`listening ${listener.addresses.join(' ')}`)
 

@@ -192,3 +192,64 @@ describe('upgrade', () => {
     expect((await fetch(`http://${base}/a`)).status).toBe(426)
   })
 })
+
+describe('mount', () => {
+  const head = (path: string, fields = '') => `GET ${path} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`
+
+  test('/api is answered here, the rest by the backend; many at once', async () => {
+    const paths: (string | undefined)[] = []
+    const backend = createServer((request, response) => {
+      paths.push(request.url)
+      request.pipe(response)
+    }).listen(0, '127.0.0.1')
+    await once(backend, 'listening')
+    finally_(() => backend.closeAllConnections())
+    finally_(() => backend.close())
+    const { port } = await startExample(
+      'mount',
+      anyPort,
+      tcp((backend.address() as AddressInfo).port),
+    )
+    const base = `http://127.0.0.1:${String(port)}`
+    const one = async (i: number) => {
+      const path = `/api/${String(i)}?${'q'.repeat(i * 20 + 1)}`
+      const api = await fetch(`${base}${path}`)
+      expect(api.headers.get('connection')).toBe('close')
+      expect(await api.json()).toEqual({ path, received: 0 })
+      const posted = await fetch(`${base}/api/up`, { method: 'POST', body: pattern(i * 40_000) })
+      expect(await posted.json()).toEqual({ path: '/api/up', received: i * 40_000 })
+      const rest = await fetch(`${base}/${String(i)}`, { method: 'PUT', body: pattern(i * 40_000) })
+      expect(Buffer.from(await rest.arrayBuffer()).equals(pattern(i * 40_000))).toBe(true)
+    }
+    await Promise.all(Array.from({ length: 30 }, (_, i) => one(i)))
+    expect(paths.sort()).toEqual(Array.from({ length: 30 }, (_, i) => `/${String(i)}`).sort())
+  })
+
+  test.each(Object.keys(pieces))('head and body %s', async (how) => {
+    const { port } = await startExample('mount', anyPort, tcp(await freePort()))
+    const client = await connect(port)
+    const request = `${head('/api/x', 'Content-Length: 300\r\n')}`.replace('GET', 'POST')
+    await send(client, pieces[how](Buffer.concat([Buffer.from(request), pattern(300)])))
+    await client.ended
+    expect(client.text).toMatch(/^HTTP\/1\.1 200 .*\{"path":"\/api\/x","received":300\}\n/s)
+  })
+
+  test('a backend that is not there is answered with 502; a client that goes takes nobody along', async () => {
+    const { port } = await startExample('mount', anyPort, tcp(await freePort()))
+    const client = await connect(port)
+    client.socket.write(head('/'))
+    await client.ended
+    expect(client.text).toMatch(/^HTTP\/1\.1 502 /)
+    for (const part of [head('/api/x').slice(0, -2), head('/api/x', 'Content-Length: 9\r\n')]) {
+      for (const leave of ['reset', 'end'] as const) {
+        const other = await connect(port)
+        other.socket.write(part)
+        if (leave === 'reset') other.reset()
+        else other.socket.end()
+        await other.closed
+      }
+    }
+    const last = await fetch(`http://127.0.0.1:${String(port)}/api/last`)
+    expect(await last.json()).toEqual({ path: '/api/last', received: 0 })
+  })
+})

@@ -14,7 +14,7 @@ afterEach(() => site?.closeAllConnections())
 async function serve(world: World, server: Server): Promise<() => Promise<VCStream>> {
   site = server
   const listener = await world.reactor.listen('tcp://127.0.0.1:0', (vc) => {
-    server.emit('connection', vc.stream())
+    server.emit('connection', vc.stream({ allowHalfOpen: true }))
   })
   return async () => (await world.reactor.connect(listener.addresses[0])).stream()
 }

@@ -69,7 +69,7 @@ export async function startSite(world: World) {
     return stream
   }
   const listener = await world.reactor.listen('tcp://127.0.0.1:0', (vc) => {
-    site.emit('connection', count(vc.stream()))
+    site.emit('connection', count(vc.stream({ allowHalfOpen: true })))
   })
   const open = async () => count((await world.reactor.connect(listener.addresses[0])).stream())
   class StreamAgent extends Agent {
