@@ -15,14 +15,22 @@ await unlessFresh('bench', ['bench'], 'build/bench/netvc_loadgen', async () => {
   await run('cmake', ['--build', 'build/bench', '--parallel', jobs], { quiet: true })
 })
 const args = process.argv.slice(2)
-const series = { write: ['netvc_write_submit', 'netvc_fan_out'], timers: ['netvc_timers'] }
+// What each needs of the programs that use netvc itself.
+const series = {
+  write: ['netvc_write_submit', 'netvc_fan_out'],
+  timers: ['netvc_timers'],
+  pair: [],
+}
 if (args[0] in series) {
-  say('building the C++ programs that use netvc itself (cmake, preset release)')
-  await run('cmake', ['--preset', 'release', '-DNETVC_BUILD_ADDON=OFF'], { quiet: true })
-  const targets = ['--target', ...series[args[0]]]
-  await run('cmake', ['--build', 'build/optimized', '--parallel', jobs, ...targets], {
-    quiet: true,
-  })
+  const programs = series[args[0]]
+  if (programs.length > 0) {
+    say('building the C++ programs that use netvc itself (cmake, preset release)')
+    await run('cmake', ['--preset', 'release', '-DNETVC_BUILD_ADDON=OFF'], { quiet: true })
+    const targets = ['--target', ...programs]
+    await run('cmake', ['--build', 'build/optimized', '--parallel', jobs, ...targets], {
+      quiet: true,
+    })
+  }
   await run(process.execPath, [`build/tools/bench/${args[0]}.js`, ...args.slice(1)])
 } else {
   await run(process.execPath, ['build/tools/bench/run.js', ...args])

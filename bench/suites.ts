@@ -197,13 +197,14 @@ const idle: Suite = {
   ],
 }
 
-const streams = ['netvc stream', 'netvc stream, threads:1', 'node:net', 'C++ epoll']
+const streams = ['netvc/net', 'netvc stream', 'netvc stream, threads:1', 'node:net', 'C++ epoll']
 
 const net: Suite = {
   id: 'net',
   title: 'Echo by streams',
   proxy: false,
   servers: [
+    { id: 'netvc/net', program: { peer: 'node-echo' }, args: ['--net', 'netvc/net'] },
     { id: 'netvc stream', program: { peer: 'netvc-stream-echo' } },
     {
       id: 'netvc stream, threads:1',
@@ -231,7 +232,7 @@ const net: Suite = {
   ],
 }
 
-const httpServers = ['netvc stream', 'netvc stream, threads:1', 'node:http']
+const httpServers = ['netvc stream', 'netvc stream, threads:1', 'netvc/net', 'node:http']
 
 const http: Suite = {
   id: 'http',
@@ -240,6 +241,7 @@ const http: Suite = {
   servers: [
     { id: 'netvc stream', program: { peer: 'netvc-http' } },
     { id: 'netvc stream, threads:1', program: { peer: 'netvc-http' }, args: ['--threads', '1'] },
+    { id: 'netvc/net', program: { peer: 'net-http' }, args: ['--net', 'netvc/net'] },
     { id: 'node:http', program: { peer: 'node-http' } },
   ],
   configurations: [
@@ -286,6 +288,8 @@ export const targets: Target[] = [
   target('tunnel', '64x16KiB', 'netvc tunnel', 'node pipe', 0.65),
   target('tunnel', '64x64B', 'netvc tunnel', 'C++ epoll proxy', 1.15),
   target('tunnel', '64x16KiB', 'netvc tunnel', 'C++ epoll proxy', 1.15),
+  target('net', '64x64B', 'netvc/net', 'node:net', 1),
+  target('net', '64x16KiB', 'netvc/net', 'node:net', 1),
   target('net', '64x64B', 'netvc stream', 'node:net', 1),
   target('net', '64x16KiB', 'netvc stream', 'node:net', 1),
   target('http', '64', 'netvc stream', 'node:http', 1),

@@ -9,6 +9,6 @@ const server = createHttpServer()
 server.emit('listening') // it watches over slow requests, as one that listens does
 const reactor = new Reactor({ threads: peerOptions().threads })
 const listener = await reactor.listen('tcp://127.0.0.1:0', (vc) => {
-  server.emit('connection', vc.stream())
+  server.emit('connection', vc.stream({ allowHalfOpen: true }))
 })
 announce(new URL(String(listener.addresses[0])).port)

@@ -1,11 +1,12 @@
 // Echo with node:net, as one writes it: 'data' and write().
 //   --each 64   parse 64-byte messages and answer each with its own write
 //   --cork      with --each: cork the socket while one chunk is answered
+//   --net netvc/net  the same program on netvc
 
-import { createServer, type AddressInfo, type Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { announce, messageSplitter, peerOptions } from './support.js'
 
-const { each, cork } = peerOptions()
+const { each, cork, net } = peerOptions()
 
 function echoChunks(socket: Socket): void {
   socket.on('data', (chunk: Buffer) => {
@@ -24,6 +25,7 @@ function answerEach(socket: Socket): void {
   })
 }
 
+const { createServer } = await net
 const server = createServer({ noDelay: true }, (socket) => {
   socket.on('error', () => socket.destroy())
   if (each > 0) answerEach(socket)

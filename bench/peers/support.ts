@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type * as Net from 'node:net'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -34,6 +35,8 @@ export interface PeerOptions {
   threads: number
   /** Which way to break the stream (faulty-echo). */
   fault: string
+  /** The module that makes the server: node:net, or netvc/net, which replaces it. */
+  net: Promise<typeof Net>
 }
 
 export function peerOptions(): PeerOptions {
@@ -45,6 +48,7 @@ export function peerOptions(): PeerOptions {
       borrow: { type: 'boolean', default: false },
       threads: { type: 'string', default: '0' },
       fault: { type: 'string', default: '' },
+      net: { type: 'string', default: 'node:net' },
     },
   })
   const [host = '', port = ''] = values.to.split(':')
@@ -55,6 +59,7 @@ export function peerOptions(): PeerOptions {
     borrow: values.borrow,
     threads: Number(values.threads),
     fault: values.fault,
+    net: import(values.net) as Promise<typeof Net>,
   }
 }
 
