@@ -1,6 +1,6 @@
 // Two ends joined within one process: what bytes and small messages cost between them. Every byte
 // is checked. One line of JSON.
-//   --way pair | pair-stream | passthrough | duplexpair | socket
+//   --way pair | pair-borrow | pair-stream | passthrough | duplexpair | socket
 
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
@@ -43,13 +43,20 @@ function streamEnd(out: Writable, incoming: Readable): End {
   }
 }
 
-function vcEnd(vc: VConnection): End {
+/** borrow: looks at the bytes where they lie instead of copying them out. */
+function vcEnd(vc: VConnection, borrow = false): End {
   let give: (bytes: Buffer) => void = () => {}
   const buffer = new MIOBuffer()
   const reader = buffer.allocReader()
   vc.doIoRead(
     (event) => {
-      if (event === VCEvent.READ_READY) give(reader.read())
+      if (event !== VCEvent.READ_READY) return
+      if (!borrow) give(reader.read())
+      else {
+        for (let bytes; (bytes = reader.borrow()).length > 0; reader.consume(bytes.length)) {
+          give(bytes)
+        }
+      }
     },
     Infinity,
     buffer,
@@ -66,6 +73,10 @@ const ways: Record<string, () => Promise<[End, End]> | [End, End]> = {
   pair() {
     const [a, b] = reactor.pair()
     return [vcEnd(a), vcEnd(b)]
+  },
+  'pair-borrow'() {
+    const [a, b] = reactor.pair()
+    return [vcEnd(a, true), vcEnd(b, true)]
   },
   'pair-stream'() {
     const [a, b] = reactor.pair().map((vc) => vc.stream())
@@ -109,7 +120,20 @@ function check(bytes: Buffer): void {
   }
 }
 
-/** Wall clock and CPU nanoseconds, per unit of size bytes, of total bytes one way. */
+/** From now on: wall clock and CPU nanoseconds, each of count. */
+function meter(): (count: number) => { wall: number; cpu: number } {
+  const start = process.hrtime.bigint()
+  const cpu = process.cpuUsage()
+  return (count) => {
+    const { user, system } = process.cpuUsage(cpu)
+    return {
+      wall: Number(process.hrtime.bigint() - start) / count,
+      cpu: ((user + system) * 1000) / count,
+    }
+  }
+}
+
+/** total bytes from left to right, in pieces; what each piece costs. */
 async function oneWay(size: number, total: number): Promise<{ wall: number; cpu: number }> {
   const end = sent + total
   const all = new Promise<void>((resolve) => {
@@ -118,32 +142,27 @@ async function oneWay(size: number, total: number): Promise<{ wall: number; cpu:
       if (received === end) resolve()
     })
   })
-  const start = process.hrtime.bigint()
-  const cpu = process.cpuUsage()
+  const each = meter()
   while (sent < end) if (!left.write(next(size))) await left.drained()
   await all
-  const { user, system } = process.cpuUsage(cpu)
-  const units = total / size
-  return {
-    wall: Number(process.hrtime.bigint() - start) / units,
-    cpu: ((user + system) * 1000) / units,
-  }
+  return each(total / size)
 }
 
-/** Nanoseconds from a message to its echo. */
-async function roundTrips(count: number): Promise<number> {
-  const start = process.hrtime.bigint()
+/** A message, its echo, and so on: wall clock and CPU nanoseconds each. */
+async function roundTrips(count: number): Promise<{ wall: number; cpu: number }> {
+  const each = meter()
+  let open = count
   await new Promise<void>((resolve) => {
     right.receive((bytes) => right.write(bytes))
     left.receive((bytes) => {
       check(bytes)
       if (received < sent) return
-      if (--count === 0) resolve()
+      if (--open === 0) resolve()
       else left.write(next(smallSize))
     })
     left.write(next(smallSize))
   })
-  return Number(process.hrtime.bigint() - start)
+  return each(count)
 }
 
 const [bytes, messages, turns] = [values.bytes, values.messages, values.turns].map(Number)
@@ -159,7 +178,8 @@ console.log(
     cpuUsPerMb: bulk.cpu / 1e3 / (bulkSize / 1e6),
     messageNs: small.wall,
     messageCpuNs: small.cpu,
-    turnNs: turn / turns,
+    turnNs: turn.wall,
+    turnCpuNs: turn.cpu,
   }),
 )
 process.exit()
