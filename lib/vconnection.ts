@@ -317,7 +317,7 @@ export class VConnection extends VCStreams {
       this.#read?.armed === true ||
       this.#write?.armed === true ||
       this.tunnel !== undefined ||
-      this.#stream !== undefined ||
+      this.duplex !== undefined ||
       this.#waits > 0
     )
   }
