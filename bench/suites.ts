@@ -293,4 +293,5 @@ export const targets: Target[] = [
   target('net', '64x64B', 'netvc stream', 'node:net', 1),
   target('net', '64x16KiB', 'netvc stream', 'node:net', 1),
   target('http', '64', 'netvc stream', 'node:http', 1),
+  target('http', '64', 'netvc/net', 'node:http', 1),
 ]
