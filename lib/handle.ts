@@ -354,7 +354,10 @@ export class VCHandle {
     return next && { count: next[0], auth: next[1] === 1 }
   }
 
-  /** `tcp://127.0.0.1:54321`, `unix:///path`; `unix://` for a peer without a name. */
+  /**
+   * `tcp://127.0.0.1:54321`, `unix:///path`; `unix://` for a peer without a name, `''` for a pipe and
+   * for an end of a pair that was given no addresses.
+   */
   get remoteAddress(): string | undefined {
     return this.#address(0)?.[0]
   }
@@ -378,7 +381,6 @@ export class VCHandle {
     const known = local ? this.#local : this.#remote
     if (known !== undefined || this.closed) return known
     const address = native.address(this.slot, this.version, local)
-    if (address?.[0] === '') return undefined // an end of a pair without addresses
     if (local) this.#local = address
     else this.#remote = address
     return address

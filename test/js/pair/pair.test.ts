@@ -140,7 +140,11 @@ describe('reactor.pair()', () => {
         peer: active.id,
       })
       const [nameless] = world.reactor.pair()
-      expect(nameless.remoteAddress).toBeUndefined()
+      expect([nameless.remoteAddress, nameless.remoteHost, nameless.remotePort]).toEqual([
+        '',
+        '',
+        0,
+      ])
     })
 
     test('what has no meaning without a socket does nothing (PV-25, KQ-5)', async () => {
