@@ -1,5 +1,5 @@
 import { smallMessage } from './collect.js'
-import { Code, errno, type NetvcError } from './errors.js'
+import { Code, errno, NetvcError } from './errors.js'
 import { VCEvent } from './events.js'
 import { MIOBuffer, type IOBufferReader } from './mio-buffer.js'
 import { native } from './native.js'
@@ -222,18 +222,15 @@ export class StreamLink {
       return
     }
     if (this.idle?.told === true) this.idle.moved()
-    if (this.#broken) {
-      callback(this.#broken)
-      return
-    }
+    let below: boolean
     try {
-      const below = this.#send(vc, chunk, encoding)
-      if (this.counted) this.#waitForUnsent(vc)
-      if (below) callback()
-      else this.#whenSent(vc, vc.writableLowWaterMark, callback)
+      if (this.#broken) throw this.#broken
+      below = this.#send(vc, chunk, encoding)
     } catch (error) {
       callback(this.#writeError(error as NetvcError))
+      return
     }
+    this.#written(vc, below, callback)
   }
 
   writev(chunks: Piece[], callback: Callback): void {
@@ -246,18 +243,21 @@ export class StreamLink {
       return
     }
     if (this.idle?.told === true) this.idle.moved()
-    if (this.#broken) {
-      callback(this.#broken)
-      return
-    }
+    let below: boolean
     try {
-      const below = this.#sendAll(vc, chunks)
-      if (this.counted) this.#waitForUnsent(vc)
-      if (below) callback()
-      else this.#whenSent(vc, vc.writableLowWaterMark, callback)
+      if (this.#broken) throw this.#broken
+      below = this.#sendAll(vc, chunks)
     } catch (error) {
       callback(this.#writeError(error as NetvcError))
+      return
     }
+    this.#written(vc, below, callback)
+  }
+
+  #written(vc: VConnection, below: boolean, callback: Callback): void {
+    if (this.counted) this.#waitForUnsent(vc)
+    if (below) callback()
+    else this.#whenSent(vc, vc.writableLowWaterMark, callback)
   }
 
   /** Whether less than the high mark waits. */
@@ -297,6 +297,7 @@ export class StreamLink {
   }
 
   #writeError(error: NetvcError): Error {
+    if (error === this.#broken) return error
     const { code } = error
     const closed = code === 'ERR_VC_CLOSED' || code === 'ERR_VC_SHUT'
     return closed ? systemErrorOf(errno.EPIPE, 'write') : streamError(error, 'write')
@@ -355,6 +356,33 @@ export class StreamLink {
     this.#freeBuffer()
     callback(error)
     closeLater(this.stream, error !== null)
+  }
+
+  /** See VCStream.detach(). */
+  detach(unread: Uint8Array | undefined): VConnection {
+    const { vc, stream, reader } = this
+    if (vc === undefined || vc.closed || stream.destroyed || this.over) {
+      throw new NetvcError('ERR_VC_CLOSED', 'detach: the stream has ended')
+    }
+    if (vc.reactor.threads > 0) {
+      const text = 'detach: a net thread reads into the buffer; only the inline engine can do this'
+      throw new NetvcError('ERR_BUFFER_BUSY', text)
+    }
+    const buffer = new MIOBuffer()
+    buffer.allocReader()
+    if (unread) buffer.write(unread)
+    const encoding = stream.readableEncoding ?? 'utf8'
+    while (stream.readableLength > 0) {
+      const chunk = stream.read() as Buffer | string
+      buffer.write(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)
+    }
+    if (reader) buffer.writeFrom(reader)
+    this.#freeBuffer()
+    vc.leaveStream(buffer)
+    if (this.counted) this.count(false)
+    this.vc = undefined
+    stream.destroy()
+    return vc
   }
 
   /** The connection was closed by somebody else, or has failed with nobody to tell. */

@@ -116,6 +116,16 @@ export class VCStream extends Duplex {
     closeLater(this, error !== null)
   }
 
+  /**
+   * Gives the connection back and destroys the stream without closing it: for tunnel(), or another
+   * stream(). What was read and not consumed comes again there, behind `unread`: bytes that were
+   * consumed and are to be read once more, as the head of an upgrade. What was written leaves.
+   * Throws ERR_VC_CLOSED when the peer has ended, or the stream; ERR_BUFFER_BUSY with net threads.
+   */
+  detach(unread?: Uint8Array): VConnection {
+    return this[kLink].detach(unread)
+  }
+
   /** Ends the writing side, and destroys the stream when everything has left. */
   destroySoon(): void {
     if (this.writable) this.end()

@@ -30,6 +30,7 @@ export class VConnection extends VCStreams {
   /** @internal */ tunnel: Tunnel | undefined
   #read: VIO | undefined
   #write: VIO | undefined
+  #left: MIOBuffer | undefined
   #closed = false
   #assigned = false
   #shut = 0
@@ -151,14 +152,8 @@ export class VConnection extends VCStreams {
   /** @internal write() of text. Its bytes when less than the high mark waits, otherwise ~bytes. */
   writeText(text: string, encoding: BufferEncoding): number {
     const high = this.writableHighWaterMark
-    if (
-      text.length > smallText ||
-      this.#submitted + text.length * 4 > high ||
-      this.#closed ||
-      this.#shut >= 2 ||
-      this.tunnel ||
-      this.#assigned
-    ) {
+    const small = text.length <= smallText && this.#submitted + text.length * 4 <= high
+    if (!small || this.#assigned || this.refusal() !== 0) {
       const bytes = Buffer.from(text, encoding)
       return this.write(bytes) ? bytes.length : ~bytes.length
     }
@@ -175,8 +170,16 @@ export class VConnection extends VCStreams {
     }
     if (this.#write) this.doIoWrite(null, 0, null)
     this.duplex = stream
+    this.#left = undefined
     const buffer = this.#read?.buffer
     return buffer && !buffer.isFreed ? buffer.onlyReader() : undefined
+  }
+
+  /** @internal The stream has let go; what it has read is in the buffer. */
+  leaveStream(buffer: MIOBuffer): void {
+    this.duplex = undefined
+    this.#left = buffer
+    this.doIoRead(() => undefined, Infinity, buffer)
   }
 
   /** Asks the engine what really waits, and whether more is taken. False: it has failed. */
@@ -346,6 +349,7 @@ export class VConnection extends VCStreams {
     this.disarm()
     letGo(this)
     this.reactor.connectionEnded()
+    this.#left?.free()
     this.duplex?.[kLink].gone(error)
   }
 

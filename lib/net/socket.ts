@@ -1,5 +1,6 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 import type { BlockList, OnReadOpts } from 'node:net'
+import { errno } from '../errors.js'
 import { keepAliveOf } from '../stream-support.js'
 import { duplexOptions, kLink, kMakeLink, VCStream, type VCStreamOptions } from '../stream.js'
 import type { VConnection } from '../vconnection.js'
@@ -7,7 +8,7 @@ import { checkInteger, formOf, type Options } from './arguments.js'
 import { startConnect } from './connect.js'
 import { checkDescriptor } from './descriptor.js'
 import { openDescriptor } from './engine.js'
-import { invalidType, invalidValue } from './errors.js'
+import { connectError, invalidType, invalidValue } from './errors.js'
 import { SocketLink, type Owner } from './socket-link.js'
 
 interface SocketOptions extends VCStreamOptions {
@@ -47,7 +48,9 @@ export class NetSocket extends VCStream {
       if (this[kLink].signal?.aborted) return this
       revive(this)
     }
-    startConnect(this, options, callback)
+    const { vc, expected } = this[kLink]
+    if (vc !== undefined || expected) connectTwice(this, options, vc !== undefined)
+    else startConnect(this, options, callback)
     return this
   }
 
@@ -142,6 +145,17 @@ function isOnRead(onread: OnReadOpts | undefined): onread is OnReadOpts {
     (onread.buffer instanceof Uint8Array || typeof onread.buffer === 'function') &&
     typeof onread.callback === 'function'
   )
+}
+
+function connectTwice(socket: NetSocket, options: Options, connected: boolean): void {
+  const {
+    path,
+    host = '127.0.0.1',
+    port,
+  } = options as { path?: string; host?: string; port?: number }
+  const to = { address: path ?? host, port: path === undefined ? port : undefined }
+  const error = connectError(connected ? errno.EISCONN : errno.EALREADY, to)
+  process.nextTick(() => socket.destroy(error))
 }
 
 /** A socket that was destroyed connects once more. */

@@ -280,6 +280,15 @@ describe('connecting', () => {
     expect(error).toMatchObject({ code: 'ERR_IP_BLOCKED' })
   })
 
+  test('a socket that is connected does not connect', async () => {
+    const [, port] = await serve({}, (s) => s.resume())
+    const socket = dial(port)
+    await once(socket, 'connect')
+    const failed = once(socket, 'error')
+    socket.connect(port, '127.0.0.1')
+    expect((await failed)[0]).toMatchObject({ code: 'EISCONN', syscall: 'connect', port })
+  })
+
   test('once more with the same socket', async () => {
     let served = 0
     const [, port] = await serve({}, (s) => {

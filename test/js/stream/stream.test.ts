@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { pipeline } from 'node:stream/promises'
-import { MIOBuffer, type VConnection, type VCStream } from 'netvc'
+import { MIOBuffer, tunnel, type VConnection, type VCStream } from 'netvc'
 import { expect, test } from 'vitest'
 import { runChild } from '../support/child.js'
 import { onBothEngines } from '../support/engines.js'
@@ -256,6 +256,32 @@ onBothEngines((threads) => {
     const unix = c.stream()
     expect(unix.address()).toEqual({})
     expect(unix.remoteAddress).toBeUndefined()
+  })
+
+  test('detach() gives back the connection, and all that was not consumed', async () => {
+    const [a, b] = await pair()
+    const [c, d] = await pair()
+    const s = b.stream()
+    a.write('GET / upgrade')
+    const [head] = (await once(s, 'data')) as [Buffer]
+    s.pause()
+    const long = pattern(300_000)
+    a.write(long)
+    await eventually(() => s.readableLength > 0, 'bytes wait in the stream')
+    const back = s.detach(head.subarray(6))
+    expect([back, s.destroyed, b.closed]).toEqual([b, true, false])
+    const joined = tunnel(back, c)
+    const expected = Buffer.concat([Buffer.from('upgrade'), long])
+    a.doIoShutdown('write')
+    const other = d.stream()
+    expect((await read(other)).equals(expected)).toBe(true)
+    a.stream().resume()
+    expect((await joined.closed).error).toBeUndefined()
+    const again = (await pair())[0]
+    again.stream().destroy()
+    expect(() => again.stream().detach()).toThrow(
+      expect.objectContaining({ code: 'ERR_VC_CLOSED' }),
+    )
   })
 
   test('options that are wrong are named', async () => {
