@@ -135,6 +135,7 @@ export class StreamLink {
   #failed(vc: VConnection, error: NetvcError): void {
     if (error.code !== 'EPIPE') {
       this.#error = streamError(error, vc.error ? 'read' : 'write')
+      this.#broken = streamError(error, 'write')
       return
     }
     // The peer had ended before it refused what was sent. That is an error of writing: of bytes that

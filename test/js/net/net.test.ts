@@ -477,6 +477,11 @@ describe('what keeps the process alive', () => {
       'net.createServer((s) => s.unref()).listen(0, function () { net.connect(this.address().port).pause(); this.unref() })',
       '',
     ],
+    [
+      'sockets whose peer has ended',
+      'net.createServer((s) => s.end("x")).listen(0, function () { net.connect(this.address().port).end("x"); this.unref() })',
+      '',
+    ],
     ['a server that has closed', 'net.createServer().listen(0, function () { this.close() })', ''],
   ])('not %s', async (_what, script) => {
     const result = await runChild(`import net from 'netvc/net'; ${script}`, { bare: true })

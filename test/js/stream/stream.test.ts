@@ -193,6 +193,29 @@ onBothEngines((threads) => {
     expect(error).toMatchObject({ code: 'EMINE', message: 'mine' })
   })
 
+  test('writing fails although nobody reads: that is told', async () => {
+    const [a, b] = await pair()
+    const s = b.stream()
+    a.write(Buffer.alloc(10_000_000))
+    await eventually(() => b.inspect()!.read.enabled === false, 'reading has stopped')
+    a.stream().resetAndDestroy()
+    const failed = once(s, 'error')
+    const timer = setInterval(() => s.write('x'), 1)
+    const [error] = (await failed) as [NodeJS.ErrnoException]
+    clearInterval(timer)
+    expect(error).toMatchObject({ syscall: 'write' })
+    expect(['EPIPE', 'ECONNRESET']).toContain(error.code)
+  })
+
+  test('a write that waits hears why it never leaves', async () => {
+    const [a, b] = await pair()
+    const s = b.stream()
+    s.on('error', () => undefined)
+    const told = new Promise((resolve) => s.write(Buffer.alloc(20_000_000), resolve))
+    a.stream().resetAndDestroy()
+    expect(await told).toMatchObject({ code: 'ECONNRESET' })
+  })
+
   test('whoever closes the connection closes the stream', async () => {
     const [, b] = await pair()
     const s = b.stream()
@@ -271,7 +294,7 @@ onBothEngines((threads) => {
     s.pause()
     const long = pattern(300_000)
     a.write(long)
-    await eventually(() => s.readableLength > 0, 'bytes wait in the stream')
+    await eventually(() => b.inspect()!.read.enabled === false, 'bytes wait everywhere')
     const back = s.detach(head.subarray(6))
     expect([back, s.destroyed, b.closed]).toEqual([b, true, false])
     const joined = tunnel(back, c)
