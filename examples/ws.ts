@@ -2,8 +2,8 @@
 //   npm run example ws tcp://127.0.0.1:8080
 
 import { createServer } from 'node:http'
-import type { Socket } from 'node:net'
 import { Reactor } from 'netvc'
+import { connect } from 'netvc/net'
 import { WebSocket, WebSocketServer } from 'ws'
 
 const reactor = new Reactor()
@@ -19,10 +19,7 @@ const listener = await reactor.listen(process.argv[2] ?? 'tcp://127.0.0.1:8080',
 console.log(`listening ${listener.addresses.join(' ')}`)
 
 const [address = ''] = listener.addresses
-const stream = (await reactor.connect(address)).stream()
-const client = new WebSocket(address.replace('tcp:', 'ws:'), {
-  createConnection: () => stream as unknown as Socket, // ws uses only what both have
-})
+const client = new WebSocket(address.replace('tcp:', 'ws:'), { createConnection: connect })
 client.on('open', () => client.send('hello'))
 client.on('message', (data: Buffer) => {
   console.log(`the server said: ${data.toString()}`)
