@@ -100,7 +100,13 @@ export type {
   TcpSocketConnectOpts,
 } from 'node:net'
 
+/** Deprecated, and without effect; Node 20 still has it. */
+const old = nodeNet as { _setSimultaneousAccepts?: unknown }
+
 const net = {
+  ...('_setSimultaneousAccepts' in old && {
+    _setSimultaneousAccepts: old._setSimultaneousAccepts,
+  }),
   connect,
   createConnection,
   createServer,

@@ -22,7 +22,10 @@ const preload = pathToFileURL(path.join(here, 'preload.mjs')).href
 
 /** Why a file is left out: it looks behind the surface of net, or needs other processes or names. */
 const leftOut = [
-  ['internals', /expose[-_]internals|internal\/|internalBinding|process\.binding|_handle\b/],
+  [
+    'internals',
+    /expose[-_]internals|internal\/|internalBinding|process\.binding|_handle\b|\bhandle: \{/,
+  ],
   ['forks', /\bcluster\b|\.fork\(/],
   ['dns mocks', /common\/(dns|internet)/],
 ]
