@@ -100,13 +100,7 @@ export type {
   TcpSocketConnectOpts,
 } from 'node:net'
 
-/** Deprecated, and without effect; Node 20 still has it. */
-const old = nodeNet as { _setSimultaneousAccepts?: unknown }
-
 const net = {
-  ...('_setSimultaneousAccepts' in old && {
-    _setSimultaneousAccepts: old._setSimultaneousAccepts,
-  }),
   connect,
   createConnection,
   createServer,
@@ -123,6 +117,10 @@ const net = {
   getDefaultAutoSelectFamilyAttemptTimeout,
   setDefaultAutoSelectFamilyAttemptTimeout,
 }
+
+// Deprecated, without effect, and of no type: Node 20 still has it.
+const { _setSimultaneousAccepts } = nodeNet as { _setSimultaneousAccepts?: unknown }
+if (_setSimultaneousAccepts) Object.assign(net, { _setSimultaneousAccepts })
 
 // So that `net.Socket` is a type also of who imports the default.
 // eslint-disable-next-line @typescript-eslint/no-namespace
