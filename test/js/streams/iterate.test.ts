@@ -4,11 +4,10 @@ import { transports } from '../support/addresses.js'
 import { onBothEngines } from '../support/engines.js'
 import { eventually, turn, useWorld } from '../support/fixture.js'
 import { pattern, PatternChecker } from '../support/pattern.js'
+import { full, held } from './full.js'
 import { onNetThreads, useSharedWorld } from '../support/shared-world.js'
 
 const size = 1 << 20
-/** The most that a default MIOBuffer holds: two marks and a block. */
-const held = 160 * 1024
 
 async function readAll(vc: VConnection, from = 0): Promise<number> {
   const stream = new PatternChecker(from)
@@ -17,17 +16,6 @@ async function readAll(vc: VConnection, from = 0): Promise<number> {
 }
 
 const code = (code: string) => expect.objectContaining({ code }) as Error
-
-/** Waits until its buffer is full and stays as it is; the bytes in it. */
-async function full(vc: VConnection): Promise<number> {
-  const buffered = () => vc.inspect()!.read.buffered
-  await eventually(() => buffered() >= 64 * 1024, 'the buffer is full')
-  for (let before = -1; before !== buffered();) {
-    before = buffered()
-    for (let i = 0; i < 10; i++) await turn()
-  }
-  return buffered()
-}
 
 describe('for await over a connection', () => {
   onBothEngines((threads) => {

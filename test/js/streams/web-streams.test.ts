@@ -4,24 +4,12 @@ import { transports } from '../support/addresses.js'
 import { onBothEngines } from '../support/engines.js'
 import { eventually, turn, useWorld } from '../support/fixture.js'
 import { pattern, PatternChecker } from '../support/pattern.js'
+import { full, held } from './full.js'
 
 const size = 1 << 20
-/** The most that a default MIOBuffer holds: two marks and a block. */
-const held = 160 * 1024
 /** So that the kernel takes little for a peer that does not read. */
 const smallBuffers = { listen: { receiveBufferSize: 8192 }, connect: { sendBufferSize: 8192 } }
 const code = (code: string) => expect.objectContaining({ code }) as Error
-
-/** Waits until its buffer is full and stays as it is; the bytes in it. */
-async function full(vc: VConnection): Promise<number> {
-  const buffered = () => vc.inspect()!.read.buffered
-  await eventually(() => buffered() >= 64 * 1024, 'the buffer is full')
-  for (let before = -1; before !== buffered();) {
-    before = buffered()
-    for (let i = 0; i < 10; i++) await turn()
-  }
-  return buffered()
-}
 
 async function readAll(vc: VConnection, from = 0): Promise<number> {
   const stream = new PatternChecker(from)
@@ -117,14 +105,10 @@ describe('Web streams of a connection', () => {
         writer.desiredSize! <= 0 &&
         client.writableLength > client.writableLowWaterMark &&
         !client.inspect()!.write.triggered
-      while (!stuck()) {
-        if (writer.desiredSize! > 0) {
-          void writer.write(pattern(chunk, sent))
-          sent += chunk
-        } else {
-          await new Promise((resolve) => setTimeout(resolve, 1))
-        }
-      }
+      await eventually(() => {
+        for (; writer.desiredSize! > 0; sent += chunk) void writer.write(pattern(chunk, sent))
+        return stuck()
+      }, 'the peer is held back')
       expect(writer.desiredSize).toBeGreaterThan(-chunk)
       expect(client.writableLength).toBeLessThanOrEqual(client.writableHighWaterMark + chunk)
       expect(server.inspect()!.read.armed).toBe(false) // nobody has asked yet

@@ -5,6 +5,9 @@
 #pragma once
 
 #include "server/pair.h"
+#include "support/buf.h"
+#include "support/event_recorder.h"
+#include "support/leak_check.h"
 #include "support/net_threads.h"
 #include "vc/remote.h"
 
@@ -65,6 +68,17 @@ struct TwoEnds {
   NetVConnection* a = nullptr;  // active
   NetVConnection* p = nullptr;  // passive
   VersionedId a_id = 0, p_id = 0;
+};
+
+/// A pair on a loop; `writer` and `reader` are for what a test makes of them.
+struct PairFixture {
+  LeakCheck leaks;
+  Loop loop;
+  TwoEnds ends{loop};
+  NetVConnection& a = *ends.a;
+  NetVConnection& p = *ends.p;
+  Recorder writer, reader;
+  Buf out{kIndexLarge, 1 << 20}, in;
 };
 
 inline bool is_alive(VersionedId id) {

@@ -16,15 +16,7 @@ namespace netvc::test {
 
 namespace {
 
-struct Fixture {
-  LeakCheck leaks;
-  Loop loop;
-  TwoEnds ends{loop};
-  NetVConnection& a = *ends.a;
-  NetVConnection& p = *ends.p;
-  Recorder writer, reader;
-  Buf out, in;
-
+struct Fixture : PairFixture {
   void write(int64_t n = VIO::kUnlimited) { a.do_io_write(&writer, n, out.r); }
   void read(int64_t n = VIO::kUnlimited) { p.do_io_read(&reader, n, in.m); }
 };

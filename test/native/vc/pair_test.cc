@@ -13,15 +13,7 @@ namespace {
 
 constexpr int64_t kCore = 32768;
 
-struct Fixture {
-  LeakCheck leaks;
-  Loop loop;
-  TwoEnds ends{loop};
-  NetVConnection& a = *ends.a;
-  NetVConnection& p = *ends.p;
-  Recorder writer, reader;
-  Buf out{kIndexLarge, 1 << 20}, in;
-
+struct Fixture : PairFixture {
   void write(int64_t n = VIO::kUnlimited) { a.do_io_write(&writer, n, out.r); }
   void read(int64_t n = VIO::kUnlimited) { p.do_io_read(&reader, n, in.m); }
   static std::string bytes(int64_t n, char c = 'x') {

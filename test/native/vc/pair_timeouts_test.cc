@@ -12,15 +12,7 @@ namespace {
 
 constexpr Nanos kShort = 20 * kMillisecond;
 
-struct Fixture {
-  LeakCheck leaks;
-  Loop loop;
-  TwoEnds ends{loop};
-  NetVConnection& a = *ends.a;
-  NetVConnection& p = *ends.p;
-  Recorder writer, reader;
-  Buf out, in;
-
+struct Fixture : PairFixture {
   void read() { a.do_io_read(&reader, VIO::kUnlimited, in.m); }
   void write() { a.do_io_write(&writer, VIO::kUnlimited, out.r); }
   static int timeouts(const Recorder& r) {
