@@ -249,6 +249,7 @@ export class VConnection extends VCStreams {
 
   override doIoClose(errno?: number): void {
     if (this.#closed) return
+    this.#error ??= super.failure // which nobody knows once it is gone (SK-4)
     super.doIoClose(errno)
     if (this.#assigned) return
     if (errno === undefined && native.unsent(this.slot, this.version) > 0)
@@ -258,6 +259,7 @@ export class VConnection extends VCStreams {
 
   override closeGracefully(timeout?: number): void {
     if (this.#closed) return
+    this.#error ??= super.failure
     super.closeGracefully(timeout)
     if (this.#assigned) return
     this.reactor.waitForUnsent()
@@ -285,6 +287,7 @@ export class VConnection extends VCStreams {
 
   override closeWithReset(): void {
     if (this.#closed) return
+    this.#error ??= super.failure
     super.closeWithReset()
     if (this.#assigned) return
     this.markClosed(undefined)

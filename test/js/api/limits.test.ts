@@ -215,8 +215,10 @@ describe('throttle', () => {
         }
         for (let n = 0; n < 8; n++) dial(served)
         await eventually(() => served.limited.includes('throttled'), 'throttled')
-        const all = before.open + served.accepted.length
-        expect(Math.floor(all * 1.1)).toBeGreaterThanOrEqual(before.open + 4)
+        // Those accepted before come from other threads, maybe after the news.
+        const open = () => before.open + served.accepted.length
+        await eventually(() => Math.floor(open() * 1.1) >= before.open + 4, 'at the limit')
+        const all = open()
         expect(world.reactor.stats().acceptsThrottled).toBeGreaterThan(0)
         for (let n = 0; n < 6; n++) dial(door)
         await eventually(() => door.accepted.length === 6, 'by the backdoor')
