@@ -7,7 +7,7 @@ import { pattern } from '../support/pattern.js'
 import { code } from '../write/told.js'
 import { join, received } from './join.js'
 
-const short = 30
+const short = 100
 
 describe('timeouts of a tunnel', () => {
   onBothEngines((threads) => {
@@ -16,12 +16,12 @@ describe('timeouts of a tunnel', () => {
     test('inactivity: no byte in either direction', async () => {
       const joined = await join(box.world, { tunnel: { inactivityTimeout: short } })
       const server = box.world.check(joined.server)
+      const start = performance.now()
       joined.client.write(pattern(100))
       await received(server, 100)
-      const start = performance.now()
       const result = await joined.tunnel.closed
       expect(result).toEqual({ reason: 'inactivity', error: undefined, aToB: 100, bToA: 0 })
-      expect(performance.now() - start).toBeGreaterThan(short / 2)
+      expect(performance.now() - start).toBeGreaterThanOrEqual(short)
       expect([joined.front.closed, joined.back.closed]).toEqual([true, true])
       expect(await server.recorder.end()).toBe('EOS')
     })
@@ -43,7 +43,7 @@ describe('timeouts of a tunnel', () => {
       const { reason, aToB } = await t.closed
       clearInterval(timer)
       expect(reason).toBe('active')
-      expect(aToB).toBeGreaterThan(10)
+      expect(aToB).toBeGreaterThan(0)
     })
 
     test('half-close: a peer that never closes its side', async () => {

@@ -93,7 +93,7 @@ TEST_CASE_FIXTURE(Fixture,
     loop.turn(20);
     CHECK_EQ(accepts(), tries);  // waits for the timer
     CHECK_FALSE(loop.h.has_work());
-    CHECK_LE(loop.h.next_timer(), start + 2 * Acceptor::kPause);
+    CHECK_LE(loop.h.next_timer(), monotonic_now() + Acceptor::kPause);
     CHECK_EQ(s.log.count(), before);
     RawPeer second = dial(s.address());  // an edge during the pause does not end it
     loop.settle();
