@@ -40,3 +40,10 @@ export function streamError(error: NetvcError, syscall: string): Error {
   const known = (errno as Record<string, number | undefined>)[error.code]
   return known === undefined ? error : systemErrorOf(known, syscall)
 }
+
+/** How a write that was refused, or lost, is told: that of a closed connection as by the system. */
+export function writeError(error: NetvcError): Error {
+  const { code } = error
+  const closed = code === 'ERR_VC_CLOSED' || code === 'ERR_VC_SHUT'
+  return closed ? systemErrorOf(errno.EPIPE, 'write') : streamError(error, 'write')
+}

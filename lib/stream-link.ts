@@ -1,10 +1,11 @@
+import { AsyncResource } from 'node:async_hooks'
 import { smallMessage } from './collect.js'
 import { Code, errno, NetvcError } from './errors.js'
 import { VCEvent } from './events.js'
 import { MIOBuffer, type IOBufferReader } from './mio-buffer.js'
 import { native } from './native.js'
 import { expectNotice, forget } from './notices.js'
-import { codedError, streamError, systemErrorOf } from './stream-errors.js'
+import { codedError, streamError, systemErrorOf, writeError } from './stream-errors.js'
 import { byteLength, closeLater } from './stream-support.js'
 import type { SocketOptions } from './socket-options.js'
 import type { IdleTimer } from './stream-timeout.js'
@@ -35,6 +36,7 @@ export class StreamLink {
   isRef = true
   /** The reactor was told that this connection does not keep the thread alive. */
   counted = false
+  context: AsyncResource | undefined
   bytesIn = 0
   bytesOut = 0
   /** Bytes that wait for the connection. */
@@ -52,8 +54,18 @@ export class StreamLink {
 
   constructor(readonly stream: VCStream) {}
 
+  /**
+   * Runs act as an event of the stream: AsyncLocalStorage holds what it held when the connection was
+   * asked for. The engine tells many connections at once, in the context of none.
+   */
+  within(act: () => void): void {
+    if (this.context) this.context.runInAsyncScope(act)
+    else act()
+  }
+
   /** There will be a connection; connecting: it is not established yet. */
   expect(connecting: boolean): void {
+    this.context = new AsyncResource('NETVC')
     this.expected = true
     this.connecting = connecting
   }
@@ -61,6 +73,7 @@ export class StreamLink {
   /** The connection is there: both its directions are the stream's from now on. */
   attach(vc: VConnection): void {
     this.vc = vc
+    this.context ??= new AsyncResource('NETVC')
     this.connecting = this.expected = false
     this.reader = vc.handToStream(this.stream)
     if (this.stream.destroyed) {
@@ -107,7 +120,8 @@ export class StreamLink {
   }
 
   #arm(vc: VConnection, buffer: MIOBuffer): void {
-    vc.doIoRead((event) => this.#told(event), Infinity, buffer)
+    const context = this.context!
+    vc.doIoRead((event) => context.runInAsyncScope(this.#told, this, event), Infinity, buffer)
     if (buffer.maxReadAvail === 0) return
     if (this.wanted) this.#take(this.reader!)
     else this.held = true
@@ -200,7 +214,7 @@ export class StreamLink {
     const token = expectNotice((code, text) => {
       this.#watch = undefined
       if (this.over || code === Code.CLOSED) return
-      this.stream.destroy(streamError(vc.errorOf(code, 'write', text), 'write'))
+      this.within(() => this.stream.destroy(streamError(vc.errorOf(code, 'write', text), 'write')))
     }, false)
     if (native.onFailed(vc.slot, vc.version, token) === 0) {
       this.#watch = () => {
@@ -290,18 +304,16 @@ export class StreamLink {
 
   /** Calls back when at most so many bytes wait, or with why they never will. */
   #whenSent(vc: VConnection, mark: number, callback: Callback): void {
+    const told = AsyncResource.bind(callback)
     const token = expectNotice((code, text) => {
-      if (code === 0) callback()
-      else callback(this.#writeError(vc.errorOf(code, 'write', text)))
+      if (code === 0) told()
+      else told(this.#writeError(vc.errorOf(code, 'write', text)))
     }, this.isRef && vc.reactor.wantsRef)
     native.notifyDrained(vc.slot, vc.version, mark, token)
   }
 
   #writeError(error: NetvcError): Error {
-    if (error === this.#broken) return error
-    const { code } = error
-    const closed = code === 'ERR_VC_CLOSED' || code === 'ERR_VC_SHUT'
-    return closed ? systemErrorOf(errno.EPIPE, 'write') : streamError(error, 'write')
+    return error === this.#broken ? error : writeError(error)
   }
 
   #delay(act: () => void, failed: Callback): void {
@@ -356,7 +368,7 @@ export class StreamLink {
     }
     this.#freeBuffer()
     callback(error)
-    closeLater(this.stream, error !== null)
+    closeLater(this.stream, error !== null, this.context)
   }
 
   /** See VCStream.detach(). */
@@ -388,7 +400,8 @@ export class StreamLink {
 
   /** The connection was closed by somebody else, or has failed with nobody to tell. */
   gone(error: NetvcError | undefined): void {
-    if (!this.stream.destroyed) this.stream.destroy(error && streamError(error, 'write'))
+    if (this.stream.destroyed) return
+    this.within(() => this.stream.destroy(error && streamError(error, 'write')))
   }
 
   // --- ref, and options ----------------------------------------------------------------------

@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks'
 import type { Duplex } from 'node:stream'
 import { outOfRange, wrongType } from './errors.js'
 import type { KeepAliveOptions } from './socket-options.js'
@@ -9,7 +10,8 @@ export interface StreamAddress {
   port: number
 }
 
-let closing: [stream: Duplex, hadError: boolean][] = []
+type Closing = [stream: Duplex, hadError: boolean, context: AsyncResource | undefined]
+let closing: Closing[] = []
 
 function tellClosed(): void {
   const streams = closing
@@ -17,19 +19,20 @@ function tellClosed(): void {
   let next = 0
   try {
     while (next < streams.length) {
-      const [stream, hadError] = streams[next++]
-      stream.emit('close', hadError)
+      const [stream, hadError, context] = streams[next++]
+      if (context) context.runInAsyncScope(stream.emit, stream, 'close', hadError)
+      else stream.emit('close', hadError)
     }
   } finally {
     // A listener that throws does not cost the others their event.
-    for (const [stream, hadError] of streams.slice(next)) closeLater(stream, hadError)
+    for (const one of streams.slice(next)) closeLater(...one)
   }
 }
 
 /** 'close' comes when the turn of the loop is over, as that of a handle of the loop would. */
-export function closeLater(stream: Duplex, hadError: boolean): void {
+export function closeLater(...one: Closing): void {
   if (closing.length === 0) setImmediate(tellClosed)
-  closing.push([stream, hadError])
+  closing.push(one)
 }
 
 /** Bytes that were written to a stream and have not come to its _write(). */

@@ -113,7 +113,7 @@ export class VCStream extends Duplex {
     }
     // By a signal that was aborted before: Duplex's constructor has not returned.
     callback(error)
-    closeLater(this, error !== null)
+    closeLater(this, error !== null, undefined)
   }
 
   /**

@@ -74,16 +74,21 @@ export class Attempt {
       noDelay: false,
     }
     const local = from === undefined ? undefined : { address: from, port: options.localPort ?? 0 }
+    const link = socket[kLink]
     const started = openConnection(to, how, {
       resolve: (vc) => {
-        this.#connected(vc)
+        link.within(() => {
+          this.#connected(vc)
+        })
       },
       reject: (error) => {
         if (!this.#current) return
         this.cancel()
         const n = errnoOf(error)
-        failed(n === undefined ? error : connectError(n, to, local))
-        this.start()
+        link.within(() => {
+          failed(n === undefined ? error : connectError(n, to, local))
+          this.start()
+        })
       },
     })
     if (typeof started === 'number') {

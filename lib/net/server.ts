@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import type { AddressInfo, BlockList } from 'node:net'
@@ -76,11 +77,14 @@ export class NetServer extends EventEmitter implements Owner {
     state.attempt = undefined
     const { noDelay, keepAlive, keepAliveIdle } = state.settings
     const full = { ...how, noDelay, keepAlive, ...(keepAliveIdle > 0 && { keepAliveIdle }) }
+    const context = new AsyncResource('NETVC_SERVER') // of listen(), for 'connection'
     let opened: Listener | number = 0
     let tried = at[0]
     for (const endpoint of at) {
       tried = endpoint
-      opened = openListener(endpoint, full, (vc) => this.#accept(vc))
+      opened = openListener(endpoint, full, (vc) => {
+        context.runInAsyncScope(this.#accept, this, vc)
+      })
       if (typeof opened !== 'number' || !absent.has(opened)) break
     }
     if (typeof opened === 'number') {

@@ -76,16 +76,17 @@ describe('timeouts of a connection', () => {
           while (!test()) if (Date.now() > limit) throw new Error('never happened')
         }
         const events = () => world.reactor.stats().events
-        server.setInactivityTimeout(short)
         // In one turn of the loop, which sees all of it as one batch.
         client.write('a', {})
         until(() => server.inspect()?.bytesIn === 1)
         const before = events()
+        server.setInactivityTimeout(short)
         until(() => events() > before)
         client.write('b', {})
         until(() => server.inspect()?.bytesIn === 2)
         await eventually(() => told.length > 2, 'all is told')
-        expect(told).toEqual(['READ_READY 1', 'INACTIVITY_TIMEOUT 1', 'READ_READY 2'])
+        const first = told.slice(0, 3) // it may have come once more since
+        expect(first).toEqual(['READ_READY 1', 'INACTIVITY_TIMEOUT 1', 'READ_READY 2'])
       },
     )
 
