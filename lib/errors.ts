@@ -140,6 +140,12 @@ export function systemError(n: number, syscall: string, address?: string): Netvc
   return new NetvcError(code, text, fields(-positive, syscall, address))
 }
 
+/** A closed connection is used; cause: why it had failed. */
+export function connectionClosed(what: string, cause: NetvcError | undefined): NetvcError {
+  const text = `${what}: the connection is closed${cause ? ` (${cause.code})` : ''}`
+  return new NetvcError('ERR_VC_CLOSED', text)
+}
+
 /** Why native code refuses a message, if that is not an error of the connection. */
 export function refusalError(code: number, what: string): NetvcError | undefined {
   switch (code) {
@@ -149,7 +155,7 @@ export function refusalError(code: number, what: string): NetvcError | undefined
         `${what}: too many bytes wait already for a peer that does not read; wait for drained(), or raise maxUnwritten`,
       )
     case Code.CLOSED:
-      return new NetvcError('ERR_VC_CLOSED', `${what}: the connection is closed`)
+      return connectionClosed(what, undefined)
     case Code.TUNNELED:
       return new NetvcError('ERR_VC_TUNNELED', `${what}: the connection belongs to a tunnel`)
     case Code.SHUT:

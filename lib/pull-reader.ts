@@ -17,7 +17,11 @@ export function pullReader(vc: VConnection, user: Puller): PullReader {
 /** @internal */
 export function readingError(vc: VConnection, what: string): NetvcError {
   const who = vc.pull?.user ?? (vc.duplex ? 'its stream()' : 'an operation of doIoRead')
-  return new NetvcError('ERR_VC_READING', `${what}: the connection is read by ${who} already`)
+  const remedy = vc.duplex ? ', whose detach() gives it back' : ''
+  return new NetvcError(
+    'ERR_VC_READING',
+    `${what}: the connection is read by ${who} already${remedy}`,
+  )
 }
 
 /**

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { smallMessage } from './collect.js'
-import { Code, errno, NetvcError } from './errors.js'
+import { Code, errno, type NetvcError } from './errors.js'
 import { VCEvent } from './events.js'
 import { MIOBuffer, type IOBufferReader } from './mio-buffer.js'
 import { native } from './native.js'
@@ -120,11 +120,15 @@ export class StreamLink {
   }
 
   #arm(vc: VConnection, buffer: MIOBuffer): void {
-    const context = this.context!
-    vc.doIoRead((event) => context.runInAsyncScope(this.#told, this, event), Infinity, buffer)
+    vc.doIoRead(this.handle, Infinity, buffer)
     if (buffer.maxReadAvail === 0) return
     if (this.wanted) this.#take(this.reader!)
     else this.held = true
+  }
+
+  /** Handles the read operation: while the stream has the connection no other handler may. */
+  readonly handle = (event: VCEvent): void => {
+    this.context!.runInAsyncScope(this.#told, this, event)
   }
 
   #told(event: VCEvent): void {
@@ -196,12 +200,12 @@ export class StreamLink {
     stream.push(null)
     stream.read(0) // 'end' comes also when nobody reads
     // With nothing armed a failure of writing closes the connection, which is told to gone().
-    if (!stream.destroyed && vc?.closed === false) vc.doIoRead(null, 0, null)
-    this.#freeBuffer()
+    if (!stream.destroyed && vc?.closed === false) vc.doIoRead(this.handle, 0, null)
+    this.freeBuffer()
     this.settle()
   }
 
-  #freeBuffer(): void {
+  freeBuffer(): void {
     this.reader?.buffer.free()
     this.reader = undefined
     this.held = false
@@ -366,36 +370,9 @@ export class StreamLink {
       else vc.doIoClose()
       if (this.counted) this.count(false)
     }
-    this.#freeBuffer()
+    this.freeBuffer()
     callback(error)
     closeLater(this.stream, error !== null, this.context)
-  }
-
-  /** See VCStream.detach(). */
-  detach(unread: Uint8Array | undefined): VConnection {
-    const { vc, stream, reader } = this
-    if (vc === undefined || vc.closed || stream.destroyed || this.over) {
-      throw new NetvcError('ERR_VC_CLOSED', 'detach: the stream has ended')
-    }
-    if (vc.reactor.threads > 0) {
-      const text = 'detach: a net thread reads into the buffer; only the inline engine can do this'
-      throw new NetvcError('ERR_BUFFER_BUSY', text)
-    }
-    const buffer = new MIOBuffer()
-    buffer.allocReader()
-    if (unread) buffer.write(unread)
-    const encoding = stream.readableEncoding ?? 'utf8'
-    while (stream.readableLength > 0) {
-      const chunk = stream.read() as Buffer | string
-      buffer.write(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)
-    }
-    if (reader) buffer.writeFrom(reader)
-    this.#freeBuffer()
-    vc.leaveStream(buffer)
-    if (this.counted) this.count(false)
-    this.vc = undefined
-    stream.destroy()
-    return vc
   }
 
   /** The connection was closed by somebody else, or has failed with nobody to tell. */

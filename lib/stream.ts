@@ -1,4 +1,5 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
+import { detach } from './stream-detach.js'
 import { codedError } from './stream-errors.js'
 import { StreamLink, type Callback, type Chunk, type Piece } from './stream-link.js'
 import {
@@ -123,7 +124,7 @@ export class VCStream extends Duplex {
    * Throws ERR_VC_CLOSED when the peer has ended, or the stream; ERR_BUFFER_BUSY with net threads.
    */
   detach(unread?: Uint8Array): VConnection {
-    return this[kLink].detach(unread)
+    return detach(this[kLink], unread)
   }
 
   /** Ends the writing side, and destroys the stream when everything has left. */

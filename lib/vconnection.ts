@@ -1,5 +1,5 @@
 import { collect, collectText, smallMessage, smallText } from './collect.js'
-import { Code, NetvcError, refusalError, wrongType } from './errors.js'
+import { Code, connectionClosed, NetvcError, refusalError, wrongType } from './errors.js'
 import { Record, VCEvent } from './events.js'
 import type { Message, WriteCallback, WriteOptions } from './handle.js'
 import { hold, holdAgain, letGo, lookLater } from './hold.js'
@@ -19,6 +19,9 @@ export type ShutdownHow = 'read' | 'write' | 'both'
 
 const hasBytes = (buffer: MIOBuffer | undefined) =>
   buffer !== undefined && !buffer.isFreed && buffer.maxReadAvail > 0
+
+/** What a stream would not notice: its detach() comes first. */
+const takesOver = new Set(['assign', 'migrate', 'tunnel'])
 
 /**
  * A connection: TCP or unix stream socket, accepted or connected. Semantics: Apache Traffic
@@ -68,7 +71,8 @@ export class VConnection extends VCStreams {
       throw wrongType('buffer', 'a MIOBuffer or null', buffer)
     }
     this.assertUsable('doIoRead', 1, buffer === null)
-    if (this.pull && call !== this.pull.handle) throw readingError(this, 'doIoRead')
+    const reader = this.pull ?? this.duplex?.[kLink]
+    if (reader && call !== reader.handle && !this.#closed) throw readingError(this, 'doIoRead')
     if (buffer?.isFreed === true) throw new NetvcError('ERR_BUFFER_FREED', 'the buffer was freed')
     const vio = (this.#read ??= new VIO(this, 0))
     // Another connection may fill it by now.
@@ -421,11 +425,6 @@ export class VConnection extends VCStreams {
     else lookLater(this)
   }
 
-  #closedError(what: string): NetvcError {
-    const text = `${what}: the connection is closed${this.#error ? ` (${this.#error.code})` : ''}`
-    return new NetvcError('ERR_VC_CLOSED', text)
-  }
-
   /**
    * @internal sides: 1 read, 2 write; the cancel forms are tolerated on a closed connection (VC-1).
    */
@@ -435,8 +434,9 @@ export class VConnection extends VCStreams {
       const text = `${what}: the connection was assigned to another thread`
       throw new NetvcError('ERR_VC_NOT_OWNER', text)
     }
-    if (this.#closed) throw this.#closedError(what)
+    if (this.#closed) throw connectionClosed(what, this.#error)
     if (this.tunnel) throw refusalError(Code.TUNNELED, what)!
+    if (this.duplex && takesOver.has(what)) throw readingError(this, what)
     if (this.migrating) {
       const text = `${what}: the connection is on its way to another net thread; await migrate()`
       throw new NetvcError('ERR_VC_MIGRATING', text)

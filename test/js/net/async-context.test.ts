@@ -128,7 +128,9 @@ describe.each([
         request.on('error', reject).end('body of it')
       })
     const paths = Array.from({ length: 20 }, (_, i) => `/${String(i)}`)
-    const bodies = await Promise.all(paths.map((path) => store.run(`client ${path}`, () => text(path))))
+    const bodies = await Promise.all(
+      paths.map((path) => store.run(`client ${path}`, () => text(path))),
+    )
     expect(bodies).toEqual(paths.map((path) => `${path} for client ${path}`))
     expect(handled.sort()).toEqual(paths.sort())
     agent.destroy()

@@ -36,6 +36,33 @@ onBothEngines((threads) => {
     )
   })
 
+  test('nobody else may read or take the connection: ERR_VC_READING; closed it is tolerated (VC-1)', async () => {
+    const [a, b] = await pair()
+    const [c] = await pair()
+    const s = b.stream()
+    const refused: unknown = expect.objectContaining({
+      code: 'ERR_VC_READING',
+      message: expect.stringContaining('detach()') as string,
+    })
+    for (const steal of [
+      () => b.doIoRead(() => {}, 1, box.world.buffer()),
+      () => b.doIoRead(null, 0, null),
+      () => tunnel(b, c),
+      () => tunnel(c, b),
+    ]) {
+      expect(steal).toThrow(refused as Error)
+    }
+    await expect(b.migrate(0)).rejects.toEqual(refused)
+    expect(() => b.assign(1)).toThrow(refused as Error)
+    // Nothing of it was felt by the stream.
+    const bytes = pattern(300_000)
+    a.write(bytes)
+    a.doIoShutdown('write')
+    expect((await read(s)).equals(bytes)).toBe(true)
+    await eventually(() => b.closed, 'closed')
+    expect(b.doIoRead(null, 0, null).nbytes).toBe(0)
+  })
+
   test('text in any encoding leaves in order', async () => {
     const [a, b] = await pair()
     const s = a.stream()
