@@ -20,7 +20,7 @@ function tellClosed(): void {
   try {
     while (next < streams.length) {
       const [stream, hadError, context] = streams[next++]
-      if (context) context.runInAsyncScope(stream.emit, stream, 'close', hadError)
+      if (context) context.runInAsyncScope(() => stream.emit('close', hadError))
       else stream.emit('close', hadError)
     }
   } finally {

@@ -50,10 +50,10 @@ onBothEngines((threads) => {
       () => tunnel(b, c),
       () => tunnel(c, b),
     ]) {
-      expect(steal).toThrow(refused as Error)
+      expect(steal).toThrow(refused)
     }
     await expect(b.migrate(0)).rejects.toEqual(refused)
-    expect(() => b.assign(1)).toThrow(refused as Error)
+    expect(() => b.assign(1)).toThrow(refused)
     // Nothing of it was felt by the stream.
     const bytes = pattern(300_000)
     a.write(bytes)
