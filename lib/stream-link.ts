@@ -36,6 +36,7 @@ export class StreamLink {
   isRef = true
   /** The reactor was told that this connection does not keep the thread alive. */
   counted = false
+  /** What within() restores; undefined while there is nothing to be told. */
   context: AsyncResource | undefined
   bytesIn = 0
   bytesOut = 0

@@ -256,6 +256,23 @@ describe('onFailed(): exactly once for every interleaving (SK-7)', () => {
       expect(calls.length).toBe(2)
     })
 
+    test.each([
+      ['doIoClose()', (c: VConnection) => c.doIoClose()],
+      ['closeGracefully()', (c: VConnection) => c.closeGracefully()],
+      ['closeWithReset()', (c: VConnection) => c.closeWithReset()],
+    ])('%s: who asks after it is told the failure before it (SK-4, SK-7)', async (_, close) => {
+      const { client } = await armed(box.world)
+      const calls: string[] = []
+      client.setFailed(mine)
+      close(client)
+      client.onFailed((error) => calls.push(error.code))
+      expect(client.failure).toMatchObject({ code: 'ERR_OF_MINE', message: 'mine' })
+      expect(calls).toEqual([])
+      await eventually(() => calls.length === 1, 'told')
+      expect(calls).toEqual(['ERR_OF_MINE'])
+      expect(() => client.write('late')).toThrow(/ERR_OF_MINE/)
+    })
+
     test('the end of the peer is no failure; the close after it is an orderly end', async () => {
       const { world } = box
       const [client, server] = await world.pair()
