@@ -309,10 +309,10 @@ export class StreamLink {
 
   /** Calls back when at most so many bytes wait, or with why they never will. */
   #whenSent(vc: VConnection, mark: number, callback: Callback): void {
-    const told = AsyncResource.bind(callback)
+    const context = new AsyncResource('NETVC_WRITE') // bind() takes microseconds
     const token = expectNotice((code, text) => {
-      if (code === 0) told()
-      else told(this.#writeError(vc.errorOf(code, 'write', text)))
+      const error = code === 0 ? null : this.#writeError(vc.errorOf(code, 'write', text))
+      context.runInAsyncScope(callback, undefined, error)
     }, this.isRef && vc.reactor.wantsRef)
     native.notifyDrained(vc.slot, vc.version, mark, token)
   }
