@@ -36,7 +36,7 @@ export class StreamLink {
   isRef = true
   /** The reactor was told that this connection does not keep the thread alive. */
   counted = false
-  /** What within() restores; undefined while there is nothing to be told. */
+  /** What within() restores; there from expect() or attach() on. */
   context: AsyncResource | undefined
   bytesIn = 0
   bytesOut = 0
@@ -60,8 +60,7 @@ export class StreamLink {
    * asked for. The engine tells many connections at once, in the context of none.
    */
   within(act: () => void): void {
-    if (this.context) this.context.runInAsyncScope(act)
-    else act()
+    this.context!.runInAsyncScope(act)
   }
 
   /** There will be a connection; connecting: it is not established yet. */
