@@ -1,7 +1,6 @@
 // A buffer between threads. What one thread can see of it is in the other files; here is what only
 // several can break. Meant for ThreadSanitizer too.
 #include <doctest/doctest.h>
-#include <sched.h>
 
 #include <atomic>
 #include <thread>
@@ -10,6 +9,7 @@
 #include "support/buffer_helpers.h"
 #include "support/counting.h"
 #include "support/random.h"
+#include "support/spin.h"
 #include "support/spsc.h"
 
 using namespace netvc;
@@ -61,22 +61,28 @@ TEST_CASE("BUF-3 shared: a drained reader leaves while the writer begins a chain
   std::atomic<IOBufferReader*> leaving{nullptr};
   std::atomic<bool> done{false};
   std::thread reader([&] {
+    Spin spin;
     for (int turn = 0; !done.load(); ++turn) {
       IOBufferReader* r = leaving.load();
-      if (!r) continue;
+      if (!r) {
+        spin.once();
+        continue;
+      }
       for (int i = turn % 4; i >= 0; --i)
         r->reset();
       r->mbuf()->dealloc_reader(r);
       leaving.store(nullptr);
     }
   });
-  for (int i = 0; i < 20'000; ++i) {
+  Spin spin;
+  for (Rounds rounds(20'000); rounds.next();) {
     Ref<MIOBuffer> m = MIOBuffer::create_empty(0);
     m->set_shared();
     leaving.store(m->alloc_reader());
     while (leaving.load()) {
       put(*m, "x");
       m->release_if_drained();
+      spin.once();
     }
   }
   done.store(true);
@@ -90,20 +96,25 @@ TEST_CASE("BUF-3 shared: a reader's place is given again while its dealloc ends 
   std::atomic<IOBufferReader*> next{nullptr};
   std::atomic<bool> done{false};
   std::thread reader([&] {
+    Spin spin;
     while (!done.load()) {
       IOBufferReader* r = next.exchange(nullptr);
-      if (!r) continue;
+      if (!r) {
+        spin.once();
+        continue;
+      }
       r->reset();
       m->dealloc_reader(r);
     }
   });
-  for (int i = 0; i < 20'000; ++i) {
+  Spin spin;
+  for (Rounds rounds(20'000); rounds.next();) {
     IOBufferReader* r = m->alloc_reader();
     REQUIRE(r != nullptr);
     put(*m, "x");
     next.store(r);
     while (MIOBuffer::is_active(*r))
-      ::sched_yield();
+      spin.once();
   }
   done.store(true);
   reader.join();
@@ -137,17 +148,23 @@ TEST_CASE("BUF-4 shared: read_avail on a third thread is never negative") {
   std::atomic<bool> done{false};
   std::atomic<int> negative{0};
   std::thread reader([&] {
-    while (!done.load(std::memory_order_relaxed))
-      r->reset();
-  });
-  std::thread watcher([&] {
+    Spin spin;
     while (!done.load(std::memory_order_relaxed)) {
-      if (r->read_avail() < 0) ++negative;
+      r->reset();
+      spin.once();
     }
   });
-  for (int i = 0; i < 300'000; ++i) {
+  std::thread watcher([&] {
+    Spin spin;
+    while (!done.load(std::memory_order_relaxed)) {
+      if (r->read_avail() < 0) ++negative;
+      spin.once();
+    }
+  });
+  Spin spin;
+  for (Rounds rounds(300'000); rounds.next();) {
     put(*m, "0123456789");
-    if (i % 64 == 0) ::sched_yield();
+    spin.once();
   }
   done.store(true);
   reader.join();

@@ -5,6 +5,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "support/buffer_helpers.h"
 #include "support/pattern.h"
 #include "support/random.h"
+#include "support/spin.h"
 
 namespace netvc::test {
 
@@ -22,11 +24,12 @@ struct SpscOptions {
   int readers = 2;
   int size_index = 0;
   int64_t water_mark = 0;
-  int64_t bytes = 1 << 20;
-  bool deallocs = false;  // readers leave half way, at random, on their own threads
+  int64_t bytes = 1 << 20;  // or as many as 10 s let through: a yield may cost a time slice
+  bool deallocs = false;    // readers leave half way, at random, on their own threads
 };
 
 struct SpscResult {
+  std::atomic<int64_t> end{0};   // of the stream; the writer may bring it nearer
   std::atomic<int> wrong{0};     // bytes out of place, refusals
   std::atomic<int> rests{0};     // release_if_drained() gave blocks back
   std::atomic<int> negative{0};  // read_avail() below 0 on a third thread
@@ -61,10 +64,14 @@ inline void add(MIOBuffer& m, Random& random, uint64_t at, int64_t most, SpscRes
 
 inline void write_all(MIOBuffer& m, const SpscOptions& options, SpscResult& result) {
   Random random(options.seed);
-  while (const int64_t left = options.bytes - static_cast<int64_t>(m.produced())) {
+  Rounds rounds;
+  while (const int64_t left = result.end.load() - static_cast<int64_t>(m.produced())) {
     if (m.reader_count() == 0) return;  // nobody will ever make room
     add(m, random, m.produced(), left, result);
-    if (random.one_in(16)) ::sched_yield();
+    if (random.one_in(16)) {
+      ::sched_yield();
+      if (!rounds.next()) result.end.store(static_cast<int64_t>(m.produced()));
+    }
     if (random.one_in(2) && m.has_writer_block() && m.release_if_drained()) ++result.rests;
   }
 }
@@ -72,10 +79,9 @@ inline void write_all(MIOBuffer& m, const SpscOptions& options, SpscResult& resu
 inline void read_all(MIOBuffer& m, IOBufferReader* r, const SpscOptions& options, uint64_t salt,
                      SpscResult& result) {
   Random random(options.seed + salt);
-  const auto end =
-      static_cast<uint64_t>(options.deallocs ? random.below(options.bytes) : options.bytes);
+  const int64_t leaves = options.deallocs ? random.below(options.bytes) : options.bytes;
   char copy[700];
-  while (r->consumed() < end) {
+  while (static_cast<int64_t>(r->consumed()) < std::min(leaves, result.end.load())) {
     const uint64_t at = r->consumed();
     int64_t n = 0;
     switch (random.below(4)) {
@@ -123,6 +129,7 @@ inline void read_all(MIOBuffer& m, IOBufferReader* r, const SpscOptions& options
 inline void run_spsc(const SpscOptions& options, SpscResult& result) {
   Ref<MIOBuffer> m = MIOBuffer::create_empty(options.size_index, options.water_mark);
   m->set_shared();
+  result.end.store(options.bytes);
   std::vector<IOBufferReader*> readers;
   for (int i = 0; i < options.readers; ++i)
     readers.push_back(m->alloc_reader());
