@@ -2,6 +2,8 @@ import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 const built = (file: string) => fileURLToPath(new URL(`dist/${file}`, import.meta.url))
+// With threads that are late (npm run test:late) each turn of a loop takes milliseconds.
+const patience = process.env.NETVC_LATE ? 300_000 : 60_000
 
 export default defineConfig({
   // Tests use the compiled package under its own name, like users.
@@ -15,8 +17,8 @@ export default defineConfig({
     // A crash of the addon ends one fork, not the run. Under a sanitizer forks hide leaks and
     // races (their exit codes are ignored), so those runs use threads.
     pool: process.env.NETVC_SANITIZE ? 'threads' : 'forks',
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: patience,
+    hookTimeout: patience,
     // Tests that pass at the second try hide races.
     retry: 0,
     // dist/ is loaded by Node itself and not transformed: one instance, also in worker threads.

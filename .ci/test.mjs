@@ -1,15 +1,17 @@
 // npm test:          node .ci/test.mjs                C++ unit tests, then the JS tests
+// npm run test:late: node .ci/test.mjs late           both, with threads that are late at random
 // npm run test:asan: node .ci/test.mjs native asan    C++ unit and stress tests, sanitized
 // One part alone, or a file: node .ci/test.mjs js close   (further words go to vitest or ctest)
 import { buildNative, buildPreset, buildTools, buildTypeScript } from './build.mjs'
-import { asanAddonEnv, fail, fixedAddresses, need, run, sanitizerEnv, say } from './tools.mjs'
+import { asanAddonEnv, fail, fixedAddresses, need, root, run, sanitizerEnv, say } from './tools.mjs'
 
 const words = process.argv.slice(2)
 const take = (...names) => (names.includes(words[0]) ? words.shift() : undefined)
+const late = take('late') !== undefined
 const part = take('native', 'js', 'stress')
 const variant = take('asan', 'tsan', 'kqueue')
 
-async function testNative() {
+async function testNative(more = {}) {
   const preset = variant ?? 'native-tests'
   // Plain `npm test` leaves the stress tests to the sanitizers and to `npm run test:stress`.
   const label = variant ? undefined : part === 'stress' ? 'netvc_stress' : 'netvc_unit'
@@ -22,14 +24,16 @@ async function testNative() {
   if (words.length) args.push('-R', words.join('|'))
   const chatter = /^Internal ctest|^Test project|^\s*Start\s+\d+:|Passed\s+[\d.]+ sec$|^\s*$/
   const keep = (line) => !chatter.test(line)
-  await run(...fixedAddresses(variant, 'ctest', args), { env: sanitizerEnv, keep })
+  await run(...fixedAddresses(variant, 'ctest', args), { env: { ...sanitizerEnv, ...more }, keep })
 }
 
-async function testJs() {
-  let env = {}
+async function testJs(more = {}) {
+  let env = more
   if (variant === 'asan') {
     await buildPreset('asan', ['netvc'])
-    env = { ...sanitizerEnv, ...asanAddonEnv() }
+    const addon = asanAddonEnv()
+    if (more.LD_PRELOAD) addon.LD_PRELOAD += `:${more.LD_PRELOAD}`
+    env = { ...more, ...sanitizerEnv, ...addon }
   } else if (variant) {
     fail(`the JS tests do not run with ${variant}`)
   } else {
@@ -52,12 +56,31 @@ async function testJs() {
   })
 }
 
+/** A pass for each kind of lateness: test/native/late/late.cc says what they are. */
+async function testLate() {
+  if (process.platform !== 'linux') fail('test:late needs Linux')
+  await buildPreset('native-tests', ['netvc_late'])
+  const kinds = process.env.NETVC_LATE?.split(',') ?? ['others:20000', 'main:20000']
+  const seed = process.env.NETVC_SEED ?? String(Date.now() % 2 ** 32)
+  for (const kind of kinds) {
+    say(`late: NETVC_LATE=${kind} NETVC_SEED=${seed}`)
+    const library = `${root}build/native-tests/test/native/libnetvc_late.so`
+    const env = { LD_PRELOAD: library, NETVC_LATE: kind, NETVC_SEED: seed }
+    if (part !== 'js') await testNative(env)
+    if (part !== 'native') await testJs(env)
+  }
+}
+
 // All that is needed is checked first, so that nothing is found missing after minutes of building.
 need(
   'compiler',
   'make',
   'python',
-  ...(part === 'js' && !variant ? [] : ['cmake', 'ninja', 'doctest']),
+  ...(part === 'js' && !variant && !late ? [] : ['cmake', 'ninja', 'doctest']),
 )
-if (part !== 'js') await testNative()
-if (part === undefined || part === 'js') await testJs()
+if (late) {
+  await testLate()
+} else {
+  if (part !== 'js') await testNative()
+  if (part === undefined || part === 'js') await testJs()
+}

@@ -87,6 +87,7 @@ class VersionedPool {
     if (!slot) return nullptr;
     const auto version = static_cast<uint32_t>(slot->state.load(std::memory_order_acquire) >> 32);
     const VersionedId id = make_id(slot->index, version);
+    slot->owner.store(nullptr, std::memory_order_relaxed);  // of who had the slot before
     T* t = new (slot->storage) T(id, std::forward<Args>(args)...);
     // fetch_add, not store: a stale address() may hold a transient count right now. Release:
     // publishes the constructed object to address().
@@ -107,7 +108,8 @@ class VersionedPool {
     return {};
   }
 
-  /// Says whose object this is; null: nobody's. Only the owner's thread calls fail() from then on.
+  /// Says whose object this is; null, as at first: nobody's. Only the owner's thread calls fail()
+  /// from then on.
   void set_owner(VersionedId id, const void* owner) {
     if (Slot* slot = find(id)) slot->owner.store(owner, std::memory_order_relaxed);
   }

@@ -171,3 +171,20 @@ TEST_CASE("VersionedPool does not care how large its objects are aligned") {
     CHECK(reinterpret_cast<uintptr_t>(w) % 64 == 0);
   }
 }
+
+TEST_CASE_FIXTURE(Fixture,
+                  "SK-5 an object belongs to nobody at first, whoever had its slot before") {
+  const int here = 0, elsewhere = 0;
+  const VersionedId first = pool().create(1)->id;
+  CHECK(pool().peek(first, &here) == nullptr);
+  pool().set_owner(first, &here);
+  CHECK(pool().peek(first, &here) != nullptr);
+  CHECK(pool().peek(first, &elsewhere) == nullptr);
+  CHECK(pool().fail(first));
+  CHECK(pool().peek(first, &here) == nullptr);
+
+  const VersionedId second = pool().create(2)->id;
+  REQUIRE(slot_of(second) == slot_of(first));
+  CHECK(pool().peek(second, &here) == nullptr);  // it may be on its way to another thread
+  CHECK(pool().fail(second));
+}
