@@ -33,8 +33,9 @@ class PlainTransport final : public Transport {
 }  // namespace
 
 Transport& Transport::plain() {
-  static PlainTransport t;
-  return t;
+  // Never destroyed: exit() runs destructors while net threads go on.
+  static auto* const t = new PlainTransport();
+  return *t;
 }
 
 }  // namespace netvc

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runChild } from '../support/child.js'
@@ -159,3 +160,15 @@ describe('a process ends', () => {
     )
   })
 })
+
+// exit() destroys static objects while net threads go on, so there must be none. Prebuilds have
+// those of the C++ library in them, sanitized addons those of the sanitizer.
+const own = new URL('../../../build/Release/netvc.node', import.meta.url)
+test.runIf(process.platform === 'linux' && existsSync(own))(
+  'nothing of the addon is destroyed by exit() (INV-27)',
+  () => {
+    const addon = readFileSync(own)
+    expect(addon.includes('napi_register_module_v1\0')).toBe(true)
+    expect(addon.includes('__cxa_atexit\0')).toBe(false)
+  },
+)

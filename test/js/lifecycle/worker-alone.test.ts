@@ -9,7 +9,7 @@ const prepare = `
 import { Worker } from 'node:worker_threads'
 import { readFileSync, writeSync } from 'node:fs'
 const threads = Number(process.env.THREADS)
-const mapped = () => readFileSync('/proc/self/maps', 'utf8').includes('netvc')
+const mapped = () => readFileSync('/proc/self/maps', 'utf8').match(/netvc[^/]*[.]node$/m) !== null
 const body = \`
   Promise.all([import('node:worker_threads'), import('netvc')]).then(async ([node, netvc]) => {
     const { parentPort, workerData: threads } = node

@@ -8,7 +8,7 @@ const prepare = `
 import { Worker } from 'node:worker_threads'
 import { readFileSync, readdirSync, writeSync } from 'node:fs'
 import { connect } from 'node:net'
-const mapped = () => readFileSync('/proc/self/maps', 'utf8').includes('netvc')
+const mapped = () => readFileSync('/proc/self/maps', 'utf8').match(/netvc[^/]*[.]node$/m) !== null
 const tasks = () => readdirSync('/proc/self/task').length
 const body = \`
   Promise.all([import('node:worker_threads'), import('netvc')]).then(async ([node, netvc]) => {
