@@ -3,10 +3,9 @@
 // not yet seen lasts for milliseconds instead of nanoseconds, and a test that takes what one thread
 // knows for what another knows fails at home instead of on a busy machine.
 //
-// NETVC_LATE=<who>:<us>   others: all threads but the first; main: only that one; all: every
-// thread;
-//                         us: the longest sleep, in microseconds. Unset: nobody is late.
-// NETVC_SEED              what the lengths come from; threads still meet as they like.
+// NETVC_LATE=<who>:<us>   who is late: others (all threads but the first), main or all;
+//                         us: the longest sleep, in microseconds. Unset: nobody is.
+// NETVC_SEED=<n>          what the lengths come from; threads still meet as they like.
 #include <dlfcn.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
