@@ -291,7 +291,8 @@ class RudeServer final : public SoakServer {
     int handle_event(Event e, VIO* vio) override {
       Recorder::handle_event(e, vio);
       if (is_terminal(e) || --left <= 0) return leave(), 0;
-      if (vio->op == Op::kRead) vc->reenable(&vc->write_vio);
+      // What one side has done is work for the other, also room in a buffer that was full (RD-14).
+      vc->reenable(vio->op == Op::kRead ? &vc->write_vio : &vc->read_vio);
       vio->reenable();
       return 0;
     }
