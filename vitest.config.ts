@@ -14,6 +14,7 @@ export default defineConfig({
       'test/js/**/*.test.ts',
       ...(process.env.NETVC_SANITIZE ? [] : ['test/peers/**/*.test.ts']),
     ],
+    reporters: ['default', './test/peers/support/skipped.ts'],
     // A crash of the addon ends one fork, not the run. Under a sanitizer forks hide leaks and
     // races (their exit codes are ignored), so those runs use threads.
     pool: process.env.NETVC_SANITIZE ? 'threads' : 'forks',

@@ -1,7 +1,7 @@
 // npm run bench: builds what is stale, then runs bench/run.ts. Arguments go to it.
-import { existsSync } from 'node:fs'
-import { buildNative, buildTools, buildTypeScript, jobs } from './build.mjs'
-import { need, run, say, unlessFresh } from './tools.mjs'
+import { buildNative, buildTools, buildTypeScript, configure, jobs } from './build.mjs'
+import { need, program } from './needs.mjs'
+import { run, say, unlessFresh } from './tools.mjs'
 
 need('compiler', 'make', 'python', 'cmake', 'ninja')
 await buildNative()
@@ -10,9 +10,8 @@ await buildTools()
 await unlessFresh('bench', ['bench'], 'build/bench/netvc_loadgen', async () => {
   say('building the load generator and the C++ peers (cmake)')
   // A project of its own: it needs neither doctest nor the headers of Node.
-  const generator = existsSync('build/bench/CMakeCache.txt') ? [] : ['-G', 'Ninja']
-  await run('cmake', ['-S', 'bench', '-B', 'build/bench', ...generator], { quiet: true })
-  await run('cmake', ['--build', 'build/bench', '--parallel', jobs], { quiet: true })
+  await configure(['-S', 'bench', '-B', 'build/bench'])
+  await run(program('cmake'), ['--build', 'build/bench', '--parallel', jobs], { quiet: true })
 })
 const args = process.argv.slice(2)
 // What each needs of the programs that use netvc itself.
@@ -25,9 +24,9 @@ if (args[0] in series) {
   const programs = series[args[0]]
   if (programs.length > 0) {
     say('building the C++ programs that use netvc itself (cmake, preset release)')
-    await run('cmake', ['--preset', 'release', '-DNETVC_BUILD_ADDON=OFF'], { quiet: true })
+    await configure(['--preset', 'release', '-DNETVC_BUILD_ADDON=OFF'])
     const targets = ['--target', ...programs]
-    await run('cmake', ['--build', 'build/optimized', '--parallel', jobs, ...targets], {
+    await run(program('cmake'), ['--build', 'build/optimized', '--parallel', jobs, ...targets], {
       quiet: true,
     })
   }

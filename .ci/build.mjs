@@ -1,15 +1,6 @@
 // npm run build: the addon for this machine and dist/, each if it is stale.
-import {
-  bin,
-  fixedAddresses,
-  headersEnv,
-  isMain,
-  need,
-  root,
-  run,
-  say,
-  unlessFresh,
-} from './tools.mjs'
+import { doctestInclude, need, program } from './needs.mjs'
+import { bin, fixedAddresses, headersEnv, isMain, root, run, say, unlessFresh } from './tools.mjs'
 
 export const jobs = process.env.JOBS ?? '2'
 
@@ -47,17 +38,26 @@ export function buildTools() {
   })
 }
 
+/** cmake, told each time which ninja there is: a build folder remembers one that may have gone. */
+export function configure(args, options = {}) {
+  const ninja = `-DCMAKE_MAKE_PROGRAM=${program('ninja')}`
+  return run(program('cmake'), [...args, '-G', 'Ninja', ninja], { ...options, quiet: true })
+}
+
 /** Configures a preset of CMakePresets.json and builds targets of it. */
 export async function buildPreset(preset, targets) {
   need('compiler', 'cmake', 'ninja', 'doctest')
   say(`building ${targets.join(' ')} (cmake, preset ${preset})`)
   // Elsewhere a newer compiler with new warnings must not keep anybody from testing.
-  const werror = `-DNETVC_WERROR=${process.env.CI ? 'ON' : 'OFF'}`
-  await run('cmake', ['--preset', preset, werror], { env: headersEnv(), quiet: true })
+  const flags = [
+    `-DNETVC_WERROR=${process.env.CI ? 'ON' : 'OFF'}`,
+    `-DNETVC_DOCTEST=${doctestInclude()}`,
+  ]
+  await configure(['--preset', preset, ...flags], { env: headersEnv() })
   const only = targets.flatMap((name) => ['--target', name])
   const args = ['--build', `build/${preset}`, '--parallel', jobs, ...only]
   // The build runs the test programs to list their tests.
-  await run(...fixedAddresses(preset, 'cmake', args), {
+  await run(...fixedAddresses(preset, program('cmake'), args), {
     keep: (line) => !/^(\[\d+\/\d+\]|ninja: no work)/.test(line),
   })
 }

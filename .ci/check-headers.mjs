@@ -2,7 +2,8 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
-import { fail, headersEnv, need, root, say } from './tools.mjs'
+import { need } from './needs.mjs'
+import { fail, headersEnv, root, say } from './tools.mjs'
 
 need('compiler')
 const prefix = process.env.npm_config_nodedir ?? headersEnv().npm_config_nodedir ?? '/usr'

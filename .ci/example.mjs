@@ -2,7 +2,8 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { spawn } from 'node:child_process'
 import { buildNative, buildTools, buildTypeScript } from './build.mjs'
-import { fail, need } from './tools.mjs'
+import { need } from './needs.mjs'
+import { fail } from './tools.mjs'
 
 const [name, ...args] = process.argv.slice(2)
 if (!name || !existsSync(`examples/${name}.ts`)) {

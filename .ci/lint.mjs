@@ -4,7 +4,8 @@ import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { buildTypeScript } from './build.mjs'
 import { checkIncludes } from './check-includes.mjs'
-import { bin, fail, need, root, run, say } from './tools.mjs'
+import { need } from './needs.mjs'
+import { bin, fail, root, run, say } from './tools.mjs'
 
 const fix = process.argv.includes('--fix')
 const cxx = ['native', 'test/native', 'bench']

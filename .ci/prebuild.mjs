@@ -6,7 +6,8 @@ import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { node, npm } from '../test/package/nodes.mjs'
-import { fail, need, root, run, say } from './tools.mjs'
+import { need } from './needs.mjs'
+import { fail, root, run, say } from './tools.mjs'
 
 const zigVersion = '0.12.0-dev.1286' // the newest on npm that carries the compiler itself
 const targets = {

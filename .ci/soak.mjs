@@ -4,7 +4,8 @@
 // A round is decided by its seed; a failure names it, and the command that plays it again.
 import { parseArgs } from 'node:util'
 import { buildPreset, buildTools, buildTypeScript } from './build.mjs'
-import { asanAddonEnv, fail, fixedAddresses, need, run, sanitizerEnv, say } from './tools.mjs'
+import { need } from './needs.mjs'
+import { asanAddonEnv, fail, fixedAddresses, run, sanitizerEnv, say } from './tools.mjs'
 
 const { values: flags } = parseArgs({
   options: {

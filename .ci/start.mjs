@@ -1,7 +1,8 @@
 // npm start: builds what is missing or stale, then runs the demo. Arguments go to the demo.
 import { spawn } from 'node:child_process'
 import { buildNative, buildTypeScript } from './build.mjs'
-import { need, say } from './tools.mjs'
+import { need } from './needs.mjs'
+import { say } from './tools.mjs'
 
 need()
 await buildNative()

@@ -1,9 +1,7 @@
-// What the drivers in this folder share: running commands, saying which tool is missing, and
-// knowing what is stale. No dependencies, since some drivers run before anything is built.
+// What the drivers in this folder share: running commands, and knowing what is stale. No
+// dependencies, since some drivers run before anything is built.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
-  accessSync,
-  constants,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -102,44 +100,6 @@ export function asanAddonEnv() {
 
 /** Path of a program installed by npm in this checkout. */
 export const bin = (name) => path.join(root, 'node_modules', '.bin', name)
-
-function has(program) {
-  return (process.env.PATH ?? '').split(path.delimiter).some((dir) => {
-    try {
-      accessSync(path.join(dir, program), constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
-}
-
-const exists = (...files) => files.some((file) => existsSync(file))
-
-/** What can be asked for: name -> is it there, and in which Debian package it is. */
-const tools = {
-  compiler: [() => Boolean(process.env.CXX) || has('g++') || has('c++'), 'g++'],
-  make: [() => has('make'), 'make'],
-  python: [() => Boolean(process.env.npm_config_python) || has('python3'), 'python3'],
-  cmake: [() => has('cmake'), 'cmake'],
-  ninja: [() => has('ninja'), 'ninja-build'],
-  doctest: [
-    () =>
-      Boolean(process.env.doctest_DIR) ||
-      exists(
-        ...['/usr', '/usr/local', '/opt/homebrew'].map((dir) => `${dir}/include/doctest/doctest.h`),
-      ),
-    'doctest-dev',
-  ],
-}
-
-/** Ends the driver with one line if a tool is missing. Installs nothing: that is the user's call. */
-export function need(...names) {
-  if (!existsSync(bin('tsc'))) fail('node_modules is missing or incomplete; run: npm install')
-  const missing = names.filter((name) => !tools[name][0]()).map((name) => tools[name][1])
-  if (missing.length)
-    fail(`missing ${missing.join(', ')}; on Debian: apt-get install ${missing.join(' ')}`)
-}
 
 /**
  * Environment for node-gyp: where the headers of this Node are, if they were installed with it.

@@ -58,10 +58,7 @@ function nativeFolder(root: string): string {
     : ['bench', 'optimized/bench', 'dev/bench'].map((name) => join(root, 'build', name))
   const found = candidates.find((folder) => existsSync(join(folder, 'netvc_loadgen')))
   if (found !== undefined) return found
-  console.error(
-    'The load generator is not built. Run: ' +
-      'cmake -S bench -B build/bench && cmake --build build/bench',
-  )
+  console.error('The load generator is not built. This builds it first: npm run bench')
   process.exit(1)
 }
 

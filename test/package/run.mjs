@@ -15,7 +15,8 @@ import { writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { buildTypeScript } from '../../.ci/build.mjs'
-import { fail, headersEnv, need, root, say } from '../../.ci/tools.mjs'
+import { need } from '../../.ci/needs.mjs'
+import { fail, headersEnv, root, say } from '../../.ci/tools.mjs'
 import { bun, node, npm } from './nodes.mjs'
 
 const majors = [20, 22, 24, 26]

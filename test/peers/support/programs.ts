@@ -18,7 +18,8 @@ function has(program: string): boolean {
 
 /**
  * describe() for tests that need a program. Without it they are skipped, and the title says which
- * Debian package has it; in CI, where everything is there, that is a failure.
+ * Debian package has it. In CI, where everything is there, that is a failure, except where CI plays
+ * a machine that has nothing.
  */
 export function describeWith(
   program: string,
@@ -31,7 +32,7 @@ export function describeWith(
     return
   }
   const reason = `${program} is missing; on Debian: apt-get install ${debianPackage}`
-  if (process.env['CI']) {
+  if (process.env['CI'] && !process.env['NETVC_PEERS_MAY_BE_MISSING']) {
     describe(title, () => {
       test(reason, () => {
         throw new Error(reason)
