@@ -6,6 +6,7 @@ import { MIOBuffer, type IOBufferReader } from './mio-buffer.js'
 import { native } from './native.js'
 import { expectNotice, forget } from './notices.js'
 import { codedError, streamError, systemErrorOf, writeError } from './stream-errors.js'
+import type { UpperHandle } from './stream-handle.js'
 import { byteLength, closeLater } from './stream-support.js'
 import type { SocketOptions } from './socket-options.js'
 import type { IdleTimer } from './stream-timeout.js'
@@ -45,6 +46,8 @@ export class StreamLink {
   /** What is done first when there is a connection. */
   delayed: (() => void) | undefined
   idle: IdleTimer | undefined
+  /** TLS or http2 of Node has taken the stream over: its reads and writes go past the stream. */
+  upper: UpperHandle | undefined
   /** Options for when there is a connection. */
   wishes: SocketOptions | undefined
   #delayedFailed: Callback | undefined
@@ -102,6 +105,7 @@ export class StreamLink {
     if (vc === undefined) return
     if (this.reader) {
       if (this.held) this.#take(this.reader)
+      else if (this.over) this.#conclude()
     } else if (!this.over && !vc.closed) {
       const buffer = new MIOBuffer()
       this.reader = buffer.allocReader()
@@ -145,8 +149,10 @@ export class StreamLink {
       const error = vc.error ?? vc.failure
       this.over = true
       if (error) this.#failed(vc, error)
-      // What came before the peer's end is still to be read; a failure is not put off.
-      if (!this.held || event === VCEvent.ERROR) this.#conclude()
+      // What came before the peer's end is still to be read; a failure is not put off, except that
+      // TLS hears of neither while it does not read, as over a socket of node:net.
+      const waits = this.upper?.tls ? !this.wanted : this.held && event !== VCEvent.ERROR
+      if (!waits) this.#conclude()
     }
   }
 
@@ -159,7 +165,8 @@ export class StreamLink {
     // The peer had ended before it refused what was sent. That is an error of writing: of bytes that
     // were lost, or else of the next ones; the reader has its orderly end.
     const broken = systemErrorOf(errno.EPIPE, 'write')
-    if ((vc.inspect()?.bytesOut ?? 0) < this.bytesOut) this.#error = broken
+    const lost = (vc.inspect()?.bytesOut ?? 0) < this.bytesOut
+    if (lost && !this.upper?.tls) this.#error = broken
     else this.#broken = broken
   }
 
@@ -175,7 +182,11 @@ export class StreamLink {
     const bytes = reader.read()
     if (bytes.length === 0) return
     this.bytesIn += bytes.length
-    const { stream } = this
+    const { stream, upper } = this
+    if (upper) {
+      upper.data(bytes)
+      return
+    }
     // As push() does it, without a second look one tick later that finds nothing.
     if (
       stream.readableFlowing === true &&
@@ -192,13 +203,16 @@ export class StreamLink {
   }
 
   #conclude(): void {
-    const { stream, vc } = this
-    if (this.#error) {
+    const { stream, vc, upper } = this
+    if (upper?.tls) {
+      upper.end(this.#error)
+    } else if (this.#error) {
       stream.destroy(this.#error)
       return
+    } else {
+      stream.push(null)
+      stream.read(0) // 'end' comes also when nobody reads
     }
-    stream.push(null)
-    stream.read(0) // 'end' comes also when nobody reads
     // With nothing armed a failure of writing closes the connection, which is told to gone().
     if (!stream.destroyed && vc?.closed === false) vc.doIoRead(this.handle, 0, null)
     this.freeBuffer()
@@ -218,7 +232,7 @@ export class StreamLink {
     const token = expectNotice((code, text) => {
       this.#watch = undefined
       if (this.over || code === Code.CLOSED) return
-      this.within(() => this.stream.destroy(streamError(vc.errorOf(code, 'write', text), 'write')))
+      this.gone(vc.errorOf(code, 'write', text))
     }, false)
     if (native.onFailed(vc.slot, vc.version, token) === 0) {
       this.#watch = () => {
@@ -372,13 +386,28 @@ export class StreamLink {
     }
     this.freeBuffer()
     callback(error)
+    this.upper?.destroyed()
     closeLater(this.stream, error !== null, this.context)
   }
 
   /** The connection was closed by somebody else, or has failed with nobody to tell. */
   gone(error: NetvcError | undefined): void {
-    if (this.stream.destroyed) return
-    this.within(() => this.stream.destroy(error && streamError(error, 'write')))
+    const { stream } = this
+    if (stream.destroyed) return
+    if (this.upper?.tls && error?.errno !== undefined) this.#goneBelowTls(error)
+    else this.within(() => stream.destroy(error && streamError(error, 'write')))
+  }
+
+  /** A failure while TLS does not read: it hears of it when it reads again, or by its next write. */
+  #goneBelowTls(error: NetvcError): void {
+    this.#broken ??= streamError(error, 'write')
+    if (this.over) return
+    this.over = true
+    if (error.code !== 'EPIPE') this.#error = streamError(error, 'read')
+    if (this.wanted)
+      this.within(() => {
+        this.#conclude()
+      })
   }
 
   // --- ref, and options ----------------------------------------------------------------------

@@ -1,6 +1,7 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 import { detach } from './stream-detach.js'
 import { codedError } from './stream-errors.js'
+import { takeOver } from './stream-handle.js'
 import { StreamLink, type Callback, type Chunk, type Piece } from './stream-link.js'
 import {
   bufferedBytes,
@@ -82,7 +83,12 @@ export class VCStream extends Duplex {
   }
 
   override _read(): void {
-    this[kLink].read()
+    const link = this[kLink]
+    if (link.upper === undefined) link.read()
+  }
+
+  override resume(): this {
+    return takeOver(this) ? this : super.resume()
   }
 
   override write(chunk: unknown, callback?: Told): boolean

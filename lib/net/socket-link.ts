@@ -43,7 +43,7 @@ export class SocketLink extends StreamLink {
 
   override deliver(reader: IOBufferReader): void {
     const { onread } = this
-    if (onread === undefined) {
+    if (onread === undefined || this.upper) {
       super.deliver(reader)
       return
     }
