@@ -198,13 +198,15 @@ describe.each(nets)('a socket of %s that is not connected yet', (way) => {
     if (way !== 'node:net' || how !== 'to be connected') expect(secure.remotePort).toBe(securePort)
     expect(await once(secure, 'data').then(([bytes]) => String(bytes))).toBe('early ')
     secure.end()
-    await closed(secure)
+    await Promise.all([closed(secure), closed(raw)])
+    // Node's own wrapper around a socket that had not begun to connect turns the last two.
+    const ends = ['raw close', 'tls close']
+    const inOrder = way !== 'node:net' || how !== 'to be connected'
     expect(log).toEqual([
       'tls connect',
       'raw connect',
       'tls secureConnect',
-      'raw close',
-      'tls close',
+      ...(inOrder ? ends : ends.reverse()),
     ])
   })
 

@@ -123,7 +123,7 @@ function act({ raw, secure }: End, action: Case['action']): void {
 export async function play(side: Side, c: Case): Promise<string[]> {
   const log: string[] = []
   const options = { allowHalfOpen: c.allowHalfOpen }
-  const accepted = Promise.withResolvers?.<Socket>() ?? deferred<Socket>()
+  const accepted = deferred<Socket>()
   const server = await serve(c.role === 'server' ? side : 'node:net', options, (raw) =>
     accepted.resolve(raw),
   )
