@@ -71,6 +71,12 @@ export interface PortOwner {
  */
 export const targets: (RecordTarget | undefined)[] = []
 export const weakTargets = new Map<number, WeakRef<RecordTarget>>()
+/**
+ * By slot: connections that the engine is through with, and whose slot another one has by now,
+ * before this thread has read the last records of the old one: those come by the ring of its net
+ * thread, the new one may come by another, or be made here (Reactor.pair). Strong, until GONE is read.
+ */
+export const displaced = new Map<number, RecordTarget[]>()
 
 const ports: (Int32Array | undefined)[] = []
 const portOwners: (WeakRef<PortOwner> | undefined)[] = []
@@ -89,7 +95,10 @@ export function closePort(port: number): void {
 
 export function findTarget(slot: number, version: number): RecordTarget | undefined {
   const target = targets[slot] ?? weakTargets.get(slot)?.deref()
-  return target?.version === version ? target : undefined
+  if (target?.version === version) return target
+  return displaced.size === 0
+    ? undefined
+    : displaced.get(slot)?.find((old) => old.version === version)
 }
 
 /**
@@ -112,9 +121,9 @@ function dispatch(port: number, from: number, n: number): void {
     const version = records[at + 2]
     const id = records[at + 3]
     if (kind < Record.ACCEPT) {
-      const target = targets[slot] ?? weakTargets.get(slot)?.deref()
-      if (target?.version !== version) continue
-      target.onVioEvent(kind, records[at + 6], id, records[at + 4], records[at + 5])
+      const held = targets[slot]
+      const target = held?.version === version ? held : findTarget(slot, version)
+      target?.onVioEvent(kind, records[at + 6], id, records[at + 4], records[at + 5])
     } else if (kind === Record.GONE || kind === Record.BUFFER_FULL) {
       findTarget(slot, version)?.onRecord(kind, id, records[at + 5])
     } else {

@@ -1,4 +1,4 @@
-import { targets, weakTargets, type RecordTarget } from './events.js'
+import { displaced, targets, weakTargets, type RecordTarget } from './events.js'
 import { native } from './native.js'
 
 /**
@@ -40,8 +40,19 @@ const forgotten = new FinalizationRegistry<Pick<Holdable, 'slot' | 'version' | '
 
 /** A connection that exists from now on. */
 export function hold(vc: Holdable): void {
+  displace(vc.slot)
   targets[vc.slot] = vc
   lookLater(vc)
+}
+
+/** Who had the slot before is yet to be told of its end. */
+function displace(slot: number): void {
+  const old = targets[slot] ?? weakTargets.get(slot)?.deref()
+  if (!old) return
+  if (weakTargets.delete(slot)) forgotten.unregister(old)
+  const list = displaced.get(slot)
+  if (list) list.push(old)
+  else displaced.set(slot, [old])
 }
 
 /** Nothing may be armed on it any more. */
@@ -52,7 +63,7 @@ export function lookLater(vc: Holdable): void {
 
 /** Something is armed on it. */
 export function holdAgain(vc: Holdable): void {
-  if (targets[vc.slot] === vc) return
+  if (targets[vc.slot] === vc || displaced.get(vc.slot)?.includes(vc)) return
   forgotten.unregister(vc)
   weakTargets.delete(vc.slot)
   targets[vc.slot] = vc
@@ -65,6 +76,10 @@ export function letGo(vc: Holdable): void {
   } else if (weakTargets.get(vc.slot)?.deref() === vc) {
     weakTargets.delete(vc.slot)
     forgotten.unregister(vc)
+  } else {
+    const others = displaced.get(vc.slot)?.filter((old) => old !== vc)
+    if (others?.length) displaced.set(vc.slot, others)
+    else displaced.delete(vc.slot)
   }
 }
 
@@ -89,4 +104,5 @@ export function* held(): Generator<RecordTarget> {
     const target = weak.deref()
     if (target) yield target
   }
+  for (const list of displaced.values()) yield* list
 }

@@ -189,3 +189,25 @@ describe('doIoClose', () => {
     })
   })
 })
+
+describe('on a net thread', () => {
+  const box = useWorld(1)
+
+  test('an end is told although another connection has its slot by then (INV-11)', async () => {
+    const { reactor } = box.world
+    const slot = (vc: VConnection) => vc.id & 0xffffffffn
+    const pairs = Array.from({ length: 20 }, () => reactor.pair())
+    const ended = pairs.map(([vc]) => vc)
+    for (const vc of ended) vc.setFailed('enough')
+    // Nobody is armed, so the engine is through with them; this thread has not read that yet.
+    const limit = Date.now() + 10_000
+    while (ended.some((vc) => vc.inspect()) && Date.now() < limit) void 0
+    const next = Array.from({ length: 40 }, () => reactor.pair()).flat()
+    const slots = new Set(next.map(slot))
+    expect(ended.filter((vc) => slots.has(slot(vc))).length).toBeGreaterThan(0)
+    expect(ended.some((vc) => vc.closed)).toBe(false)
+    await eventually(() => ended.every((vc) => vc.closed), 'all know that they are closed')
+    expect(next.some((vc) => vc.closed)).toBe(false)
+    for (const vc of [...pairs.flat(), ...next]) vc.doIoClose()
+  })
+})
