@@ -121,6 +121,7 @@ const ownCodes: Record<number, readonly [ErrorCode, string] | undefined> = {
     'too many sockets are open; see Reactor.setThrottle() and ulimit -n',
   ],
   [Code.CONNECT_TIMEOUT]: ['ENET_CONNECT_TIMEOUT', 'no answer in time; see the timeout option'],
+  [Code.FAILEDSOCKET]: ['EFAILEDSOCKET', 'somebody called setFailed()'],
   [Code.UNUSED]: ['EUNUSED', 'no byte has moved for longer than idleTimeout of its listener'],
 }
 

@@ -124,6 +124,13 @@ describe.each(Object.entries(addresses))('the end of a tunnel, %s', (_, address)
       })
     }
 
+    test('setFailed of one ends it with that, under its own code (SK-4)', async () => {
+      const joined = await join(box.world, { address })
+      joined.front.setFailed('enough')
+      const { reason, error } = await joined.tunnel.closed
+      expect({ reason, code: error?.code }).toEqual({ reason: 'error', code: 'EFAILEDSOCKET' })
+    })
+
     test('reactor.close() ends tunnels that carry bytes, and each is told (INV-27)', async () => {
       const { world } = box
       const joined: Joined[] = []
