@@ -1,8 +1,8 @@
 import type { NetvcError } from './errors.js'
 import { Code, errno, messageError, outOfRange, refusalError, wrongType } from './errors.js'
 import { toBytes } from './mio-buffer.js'
-import { native, type NativeAddress, type NativeInspection } from './native.js'
-import { expectNotice, forget } from './notices.js'
+import { GONE, native, type NativeAddress, type NativeInspection } from './native.js'
+import { expectNotice, forget, ignore } from './notices.js'
 import { checkOptions, maxInt } from './options.js'
 import { assign, mySeat } from './workers.js'
 
@@ -178,19 +178,17 @@ export class VCHandle {
 
   /** Bytes of messages that were accepted, from any thread, and that the kernel has not taken. */
   get writableLength(): number {
-    native.flush()
     return Math.max(0, native.unsent(this.slot, this.version))
   }
 
   /** Whether a message would be refused with EOVERCROWDED now. */
   get overcrowded(): boolean {
-    native.flush()
     return !this.closed && native.overcrowded(this.slot, this.version) === 1
   }
 
   /**
    * Bytes of memory that messages may take while they wait, before more are refused with
-   * EOVERCROWDED: their own bytes, and about 140 for each that is kept by itself. Of the
+   * EOVERCROWDED: their own bytes, and about 160 for each that is kept by itself. Of the
    * connection, so the same for every thread. Default 64 MiB; a thread may be one message beyond.
    */
   get maxUnwritten(): number {
@@ -288,18 +286,43 @@ export class VCHandle {
   /**
    * listener is called exactly once, whatever comes first: with the error when the connection
    * fails, or has failed before; with ERR_VC_CLOSED when it was closed in an orderly way (SK-7).
-   * Never on the caller's stack. The answer forgets the listener.
+   * Never on the caller's stack. The answer forgets the listener, and frees what it cost.
    */
   onFailed(listener: (error: NetvcError) => void): () => void {
     if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener)
     const { end } = this
-    const token = expectNotice((code, text) => {
+    const tell = (code: number, text?: string) => {
       listener(end?.error ?? this.errorOf(code, 'connection', text))
-    }, false)
-    if (end || native.onFailed(this.slot, this.version, token) !== 0) {
-      process.nextTick(() => forget(token)?.tell(Code.CLOSED))
     }
-    return () => void forget(token)
+    const giveUp = end ? undefined : this.watchFailure(tell)
+    if (giveUp) return giveUp
+    let wanted = true
+    process.nextTick(() => {
+      if (wanted) tell(Code.CLOSED)
+    })
+    return () => {
+      wanted = false
+    }
+  }
+
+  /** @internal Tells the code that it fails with, once; the answer gives that up. Undefined: gone. */
+  watchFailure(tell: (code: number, text?: string) => void): (() => void) | undefined {
+    let told = false
+    const token = expectNotice((code, text) => {
+      told = true
+      tell(code, text)
+    }, false)
+    const ticket = native.onFailed(this.slot, this.version, token)
+    if (ticket === GONE) {
+      forget(token)
+      return undefined
+    }
+    return () => {
+      if (told) return
+      told = true
+      if (ticket > 0 && native.giveUpOnFailed(this.slot, this.version, ticket) === 1) forget(token)
+      else ignore(token)
+    }
   }
 
   /**

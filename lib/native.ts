@@ -14,6 +14,8 @@ export interface Native {
   readonly commands: Int32Array
   /** Their bytes. */
   readonly out: Uint8Array
+  /** One word: how many connections of the process have failed or were closed, modulo 2^32. */
+  readonly failures: Uint32Array
 
   setDispatch(dispatch: (port: number, from: number, n: number) => void): void
   flush(): void
@@ -83,7 +85,8 @@ export interface Native {
     buffer: number,
     reader: number,
   ): number
-  reenable(slot: number, version: number, side: number): number
+  reenableRead(slot: number, version: number): number
+  reenableWrite(slot: number, version: number): number
   reenableRe(slot: number, version: number, side: number): number
   done(slot: number, version: number, side: number, generation: number): number
   setNbytes(slot: number, version: number, side: number, generation: number, nbytes: number): number
@@ -126,6 +129,7 @@ export interface Native {
   noticeText(token: number): string
   setFailed(slot: number, version: number, code: number, text: string): number
   onFailed(slot: number, version: number, token: number): number
+  giveUpOnFailed(slot: number, version: number, ticket: number): number
   logOff(slot: number, version: number, set: 0 | 1): number
   unsent(slot: number, version: number): number
   maxUnwritten(slot: number, version: number, bytes: number): number

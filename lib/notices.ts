@@ -13,6 +13,7 @@ interface Waiting {
 }
 
 const waiting = new Map<number, Waiting>()
+const lastToken = 0x7fffffff
 let next = 1
 let alive = 0
 let opened = false
@@ -30,6 +31,13 @@ function keepAlive(change: 1 | -1): void {
   if (alive === 0 || (alive === 1 && change === 1)) native.refNotices(change === 1 ? 1 : 0)
 }
 
+const after = (token: number) => (token === lastToken ? 1 : token + 1)
+
+/** @internal For tests: the next number to ask with. */
+export function numberFrom(token: number): void {
+  next = token
+}
+
 /**
  * A number to ask with. keepsAlive: this thread does not end by itself before the answer has come.
  */
@@ -38,14 +46,25 @@ export function expectNotice(tell: Waiting['tell'], keepsAlive: boolean): number
     opened = true
     openPort(native.inbox(), owner)
   }
+  // They come around after some weeks of a busy process, when old ones may still wait.
+  while (waiting.has(next)) next = after(next)
   const token = next
-  next = next === 0x7fffffff ? 1 : next + 1
+  next = after(token)
   waiting.set(token, { tell, keepsAlive })
   if (keepsAlive) keepAlive(1)
   return token
 }
 
-/** It will not come, or nobody wants it any more. */
+/** It comes, but nobody wants it any more: the number stays taken until then. */
+export function ignore(token: number): void {
+  const entry = waiting.get(token)
+  if (!entry) return
+  entry.tell = () => undefined
+  if (entry.keepsAlive) keepAlive(-1)
+  entry.keepsAlive = false
+}
+
+/** It has come, or will not. */
 export function forget(token: number): Waiting | undefined {
   const entry = waiting.get(token)
   if (!entry) return undefined

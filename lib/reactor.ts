@@ -177,7 +177,9 @@ export class Reactor extends WorkerSide {
   ): VConnection | [VConnection, VConnection] {
     if (typeof acceptor !== 'function') return makePair(this, acceptor ?? options)
     const [active, passive] = makePair(this, options)
-    process.nextTick(acceptor, passive)
+    process.nextTick(() => {
+      if (!this.#closing) acceptor(passive)
+    })
     return active
   }
 

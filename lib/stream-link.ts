@@ -4,7 +4,7 @@ import { Code, errno, type NetvcError } from './errors.js'
 import { VCEvent } from './events.js'
 import { MIOBuffer, type IOBufferReader } from './mio-buffer.js'
 import { native } from './native.js'
-import { expectNotice, forget } from './notices.js'
+import { expectNotice } from './notices.js'
 import { codedError, streamError, systemErrorOf, writeError } from './stream-errors.js'
 import type { UpperHandle } from './stream-handle.js'
 import { byteLength, closeLater } from './stream-support.js'
@@ -229,18 +229,11 @@ export class StreamLink {
   #watchFailure(): void {
     const { vc } = this
     if (this.#watch !== undefined || vc === undefined) return
-    const token = expectNotice((code, text) => {
+    this.#watch = vc.watchFailure((code, text) => {
       this.#watch = undefined
       if (this.over || code === Code.CLOSED) return
       this.gone(vc.errorOf(code, 'write', text))
-    }, false)
-    if (native.onFailed(vc.slot, vc.version, token) === 0) {
-      this.#watch = () => {
-        forget(token)
-      }
-    } else {
-      forget(token)
-    }
+    })
   }
 
   // --- writing -------------------------------------------------------------------------------

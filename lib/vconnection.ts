@@ -12,10 +12,12 @@ import { tellTimeout } from './timeouts.js'
 import { kLink, type VCStream } from './stream.js'
 import { VCStreams } from './vc-streams.js'
 import type { Tunnel } from './tunnel.js'
-import { handlerFunction, VIO, type VIOHandler } from './vio.js'
+import { enable, handlerFunction, VIO, type VIOHandler } from './vio.js'
 import { assign } from './workers.js'
 
 export type ShutdownHow = 'read' | 'write' | 'both'
+
+const { failures } = native
 
 const hasBytes = (buffer: MIOBuffer | undefined) =>
   buffer !== undefined && !buffer.isFreed && buffer.maxReadAvail > 0
@@ -39,6 +41,8 @@ export class VConnection extends VCStreams {
   #shut = 0
   #error: NetvcError | undefined
   #submitted = 0
+  #knows = false // that it has failed, if it has
+  #failures = -1 // of the word of that name when this was alive; -1: not asked yet
   #waits = 0
 
   /** @internal Made by Reactor. shut: the sides that its last owner has shut down. */
@@ -124,9 +128,9 @@ export class VConnection extends VCStreams {
 
   /**
    * As VCHandle.write. What this thread writes without options in one turn of the event loop leaves
-   * together. Such a message may be empty, and is nothing then. If the connection has just failed
-   * such a message is lost, and may be answered with false: the armed operations are about to be
-   * told, and drained() rejects.
+   * together. Such a message may be empty, and is nothing then. If the connection has failed and you
+   * cannot know yet, since its armed operations are about to be told, the answer is false, and
+   * drained() rejects: so a handler need not expect the exception that comes later.
    */
   override write(data: Message, options: WriteOptions & { completion: true }): Promise<void>
   override write(
@@ -140,6 +144,7 @@ export class VConnection extends VCStreams {
     }
     const bytes = data instanceof Uint8Array ? data : toBytes(data, 'data')
     if (this.#closed || this.#shut >= 2 || this.tunnel) this.assertUsable('write', 2)
+    if (failures[0] !== this.#failures && !this.#alive()) return false
     const n = bytes.length
     const high = this.writableHighWaterMark
     if (this.#submitted + n > high && !this.#admit()) return false
@@ -157,7 +162,7 @@ export class VConnection extends VCStreams {
   writeText(text: string, encoding: BufferEncoding): number {
     const high = this.writableHighWaterMark
     const small = text.length <= smallText && this.#submitted + text.length * 4 <= high
-    if (!small || this.#assigned || this.refusal() !== 0) {
+    if (!small || this.#assigned || failures[0] !== this.#failures || this.refusal() !== 0) {
       const bytes = Buffer.from(text, encoding)
       return this.write(bytes) ? bytes.length : ~bytes.length
     }
@@ -169,7 +174,7 @@ export class VConnection extends VCStreams {
   /** @internal The reader of what was read before, if there is any. */
   handToStream(stream: VCStream): IOBufferReader | undefined {
     const unsent = this.#write?.armed ? this.#write.reader : undefined
-    if (unsent && unsent.readAvail > 0) {
+    if (unsent && unsent.readAvail > 0 && !this.failed) {
       this.write(unsent.read(Math.min(unsent.readAvail, this.#write!.ntodo)))
     }
     if (this.#write) this.doIoWrite(null, 0, null)
@@ -186,10 +191,26 @@ export class VConnection extends VCStreams {
     this.doIoRead(() => undefined, Infinity, buffer)
   }
 
-  /** Asks the engine what really waits, and whether more is taken. False: it has failed. */
+  /**
+   * Some connection has failed or was closed since this was asked last. Throws the error of this one
+   * (SW-1); false: its user cannot know yet, and its armed operations are about to be told.
+   */
+  #alive(): boolean {
+    const seen = failures[0]
+    const code = native.failure(this.slot, this.version)
+    if (code === 0) {
+      this.#failures = seen
+      return true
+    }
+    const told = this.#knows || this.#error !== undefined
+    if (!told && (this.reading || this.#write?.armed === true)) return false
+    throw this.failedWith(code, 'write')
+  }
+
+  /** Asks the engine what really waits, and whether more is taken. */
   #admit(): boolean {
     this.#submitted = this.writableLength
-    if (native.failure(this.slot, this.version)) return false
+    if (!this.#alive()) return false
     if (this.overcrowded) throw this.errorOf(Code.OVERCROWDED, 'write')
     return true
   }
@@ -228,7 +249,15 @@ export class VConnection extends VCStreams {
   }
 
   override get failure(): NetvcError | undefined {
-    return this.#closed ? this.#error : super.failure
+    const failure = this.#closed ? this.#error : super.failure
+    if (failure) this.#knows = true
+    return failure
+  }
+
+  override setFailed(error?: Error | string): boolean {
+    const first = super.setFailed(error)
+    this.#knows = true
+    return first
   }
 
   override get writableLength(): number {
@@ -380,7 +409,7 @@ export class VConnection extends VCStreams {
       if (kind < VCEvent.EOS && vio.ntodo > 0) {
         // nbytes was raised before this was told: not the end, then (INV-3).
         kind = side === 0 ? VCEvent.READ_READY : VCEvent.WRITE_READY
-        native.reenable(this.slot, this.version, side)
+        enable(this.slot, this.version, side)
       } else {
         vio.armed = false
       }
@@ -403,7 +432,7 @@ export class VConnection extends VCStreams {
       handler(kind, vio)
     } finally {
       if (vio.generation === generation && buffer && !buffer.isFreed && buffer.produced !== before)
-        native.reenable(this.slot, this.version, 1)
+        enable(this.slot, this.version, 1)
     }
   }
 

@@ -24,6 +24,12 @@ export function handlerFunction(
   throw wrongType('handler', 'a function, an object with a handleEvent method, or null', handler)
 }
 
+/** @internal Lets a direction go on. */
+export function enable(slot: number, version: number, side: number): void {
+  if (side === 0) native.reenableRead(slot, version)
+  else native.reenableWrite(slot, version)
+}
+
 /**
  * One direction of I/O on a connection: how many bytes are wanted, how many have moved, and where
  * they go to or come from. The same object for the life of its connection; doIoRead and doIoWrite
@@ -93,7 +99,7 @@ export class VIO {
     this.full = false
     this.#unsure = false
     if (!this.armed && this.ntodo > 0 && this.handler) this.markArmed()
-    native.reenable(this.vc.slot, this.vc.version, this.side)
+    enable(this.vc.slot, this.vc.version, this.side)
   }
 
   /**

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include "binding/functions.h"
+#include "vc/net_vconnection.h"
 
 namespace netvc {
 
@@ -31,20 +32,15 @@ napi_value wrap_memory(napi_env env, void* memory, size_t bytes, napi_typedarray
   return array;
 }
 
-napi_value JsSetDispatch(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsSetDispatch(napi_env, Args<1>& a) {
   a.state().set_dispatch(a[0]);
   return nullptr;
 }
 
-napi_value JsFlush(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
-  a.state().flush_commands();
-  return nullptr;
-}
+// flush(): kFlush is all that it does.
+napi_value JsFlush(napi_env, Args<1>&) { return nullptr; }
 
-napi_value JsPortRecords(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsPortRecords(napi_env env, Args<1>& a) {
   RecordPort* p = a.state().port(a.u32(0));
   return p ? wrap_memory(env, p->ring.memory(), EventRing::bytes(), napi_int32_array,
                          EventRing::bytes() / 4)
@@ -85,8 +81,11 @@ NAPI_MODULE_INIT() {
                   EnvState::kMaxCommands * 4));
   set(env, exports, "out",
       wrap_memory(env, state->out(), EnvState::kOutBytes, napi_uint8_array, EnvState::kOutBytes));
-  const Function table[] = {
-      {"setDispatch", JsSetDispatch}, {"flush", JsFlush}, {"portRecords", JsPortRecords}};
+  set(env, exports, "failures",
+      wrap_memory(env, &NetVConnection::failures(), sizeof(uint32_t), napi_uint32_array, 1));
+  const Function table[] = {entry<JsSetDispatch, kPlain>("setDispatch"),
+                            entry<JsFlush, kCommand>("flush"),
+                            entry<JsPortRecords, kPlain>("portRecords")};
   register_functions(env, exports, *state, table, std::size(table));
   register_reactor_functions(env, exports, *state);
   register_vc_functions(env, exports, *state);

@@ -16,15 +16,14 @@ VersionedId id_of(const Args<N>& a, size_t at = 0) {
 inline VcPool::Handle find(VersionedId id) { return NetVConnection::pool().address(id); }
 
 /// Runs f on the connection's thread: now if that is this one, else as a command. kGone when it is
-/// gone.
+/// gone. For functions that are registered with kTouch.
 template <class F>
-int32_t run(EnvState& state, VersionedId id, F f) {
+int32_t run(VersionedId id, F f) {
   VcPool::Handle vc = find(id);
   NetHandler* home = vc ? vc->home() : nullptr;
   if (!home) return kGone;
   if (home->in_thread()) {
     f(*vc);
-    state.touched();
     return 0;
   }
   return remote::post(id, std::move(f)) ? 0 : kGone;

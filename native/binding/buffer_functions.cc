@@ -26,30 +26,32 @@ IOBufferReader* reader_of(const Args<N>& a, size_t at = 0) {
   return MIOBuffer::is_active(*r) ? r : nullptr;
 }
 
+// Bytes are about to be added. A net thread that writes from this buffer may send them at once:
+// what this thread has written before goes first (AD-1).
+void before_adding(EnvState& state, const MIOBuffer& m) {
+  if (m.shared()) state.flush_commands();
+}
+
 // createBuffer(sizeIndex, waterMark)
-napi_value JsCreateBuffer(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsCreateBuffer(napi_env env, Args<2>& a) {
   return js_i32(env, static_cast<int32_t>(
                          a.state().add_buffer(MIOBuffer::create_empty(a.i32(0), a.bytes(1)))));
 }
 
-napi_value JsFreeBuffer(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsFreeBuffer(napi_env env, Args<1>& a) {
   a.state().drop_buffer(a.u32(0));
   return nullptr;
 }
 
 // allocReader(buffer): index, -EMFILE when there are five, -EBUSY
-napi_value JsAllocReader(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsAllocReader(napi_env env, Args<1>& a) {
   MIOBuffer* m = a.state().buffer(a.u32(0));
   if (writer_busy(*m)) return js_i32(env, -EBUSY);
   IOBufferReader* r = m->alloc_reader();
   return js_i32(env, r ? m->index_of(r) : -EMFILE);
 }
 
-napi_value JsCloneReader(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsCloneReader(napi_env env, Args<2>& a) {
   IOBufferReader* from = reader_of(a);
   if (!from) return js_i32(env, -EBADF);
   if (reader_busy(*from) || writer_busy(*from->mbuf())) return js_i32(env, -EBUSY);
@@ -57,8 +59,7 @@ napi_value JsCloneReader(napi_env env, napi_callback_info info) {
   return js_i32(env, r ? from->mbuf()->index_of(r) : -EMFILE);
 }
 
-napi_value JsDeallocReader(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsDeallocReader(napi_env env, Args<2>& a) {
   IOBufferReader* r = reader_of(a);
   if (!r) return js_i32(env, -EBADF);
   if (reader_busy(*r)) return js_i32(env, -EBUSY);
@@ -67,30 +68,29 @@ napi_value JsDeallocReader(napi_env env, napi_callback_info info) {
 }
 
 // bufferWrite(buffer, bytes)
-napi_value JsBufferWrite(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsBufferWrite(napi_env env, Args<2>& a) {
   MIOBuffer* m = a.state().buffer(a.u32(0));
   char* data = nullptr;
   size_t n = 0;
   if (!a.memory(1, &data, &n)) return js_i32(env, -EINVAL);
   if (writer_busy(*m)) return js_i32(env, -EBUSY);
+  before_adding(a.state(), *m);
   return js_int(env, m->write(data, static_cast<int64_t>(n)));
 }
 
 // bufferWriteFrom(buffer, sourceBuffer, sourceReader, n, offset): by reference
-napi_value JsBufferWriteFrom(napi_env env, napi_callback_info info) {
-  Args<5> a(env, info);
+napi_value JsBufferWriteFrom(napi_env env, Args<5>& a) {
   MIOBuffer* m = a.state().buffer(a.u32(0));
   IOBufferReader* from = reader_of(a, 1);
   if (!from) return js_i32(env, -EBADF);
   if (writer_busy(*m) || reader_busy(*from)) return js_i32(env, -EBUSY);
+  before_adding(a.state(), *m);
   return js_int(env, m->write(from, a.bytes(3), a.bytes(4)));
 }
 
 // bufferInfo(buffer, what): 0 maxReadAvail, 1 currentWriteAvail, 2 waterMark, 3 highWater, 4
 // readers, 5 produced
-napi_value JsBufferInfo(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsBufferInfo(napi_env env, Args<2>& a) {
   MIOBuffer* m = a.state().buffer(a.u32(0));
   switch (a.i32(1)) {
     case 0:
@@ -108,8 +108,7 @@ napi_value JsBufferInfo(napi_env env, napi_callback_info info) {
   }
 }
 
-napi_value JsSetWaterMark(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsSetWaterMark(napi_env env, Args<2>& a) {
   MIOBuffer* m = a.state().buffer(a.u32(0));
   if (writer_busy(*m)) return js_i32(env, -EBUSY);
   m->water_mark = a.bytes(1);
@@ -117,8 +116,7 @@ napi_value JsSetWaterMark(napi_env env, napi_callback_info info) {
 }
 
 // readAvail(buffer, reader)
-napi_value JsReadAvail(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsReadAvail(napi_env env, Args<2>& a) {
   IOBufferReader* r = reader_of(a);
   return js_int(env, r ? r->read_avail() : -EBADF);
 }
@@ -126,8 +124,7 @@ napi_value JsReadAvail(napi_env env, napi_callback_info info) {
 // read(buffer, reader, max, room): copies min(max, available) into the pool at the end of what fits
 // in `room` bytes and consumes it; if it does not fit, nothing happens and the answer is the number
 // needed plus room. The pool offset is pool size - room.
-napi_value JsRead(napi_env env, napi_callback_info info) {
-  Args<4> a(env, info);
+napi_value JsRead(napi_env env, Args<4>& a) {
   IOBufferReader* r = reader_of(a);
   if (!r) return js_i32(env, -EBADF);
   if (reader_busy(*r)) return js_i32(env, -EBUSY);
@@ -139,8 +136,7 @@ napi_value JsRead(napi_env env, napi_callback_info info) {
 }
 
 // readInto(buffer, reader, target, consume): copies as much as target holds
-napi_value JsReadInto(napi_env env, napi_callback_info info) {
-  Args<5> a(env, info);
+napi_value JsReadInto(napi_env env, Args<5>& a) {
   IOBufferReader* r = reader_of(a);
   if (!r) return js_i32(env, -EBADF);
   if (reader_busy(*r)) return js_i32(env, -EBUSY);
@@ -151,8 +147,7 @@ napi_value JsReadInto(napi_env env, napi_callback_info info) {
   return js_int(env, a.i32(3) ? r->read(data, size) : r->memcpy(data, size, a.bytes(4)));
 }
 
-napi_value JsConsume(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+napi_value JsConsume(napi_env env, Args<3>& a) {
   IOBufferReader* r = reader_of(a);
   if (!r) return js_i32(env, -EBADF);
   if (reader_busy(*r)) return js_i32(env, -EBUSY);
@@ -160,8 +155,7 @@ napi_value JsConsume(napi_env env, napi_callback_info info) {
 }
 
 // memchr(buffer, reader, byte, n, offset)
-napi_value JsMemchr(napi_env env, napi_callback_info info) {
-  Args<5> a(env, info);
+napi_value JsMemchr(napi_env env, Args<5>& a) {
   IOBufferReader* r = reader_of(a);
   if (!r) return js_i32(env, -EBADF);
   if (reader_busy(*r)) return js_i32(env, -EBUSY);
@@ -169,8 +163,7 @@ napi_value JsMemchr(napi_env env, napi_callback_info info) {
 }
 
 // sizeLimit(buffer, reader, n): sets it; n < 0 only asks. The limit, Infinity for none.
-napi_value JsSizeLimit(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+napi_value JsSizeLimit(napi_env env, Args<3>& a) {
   IOBufferReader* r = reader_of(a);
   if (!r) return js_i32(env, -EBADF);
   if (a.number(2) >= 0) {
@@ -186,8 +179,7 @@ napi_value JsSizeLimit(napi_env env, napi_callback_info info) {
 
 // borrow(buffer, reader, out Int32Array(2)): the slab and offset of the contiguous bytes at the
 // position, and their number as the answer; 0 when there are none
-napi_value JsBorrow(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+napi_value JsBorrow(napi_env env, Args<3>& a) {
   IOBufferReader* r = reader_of(a);
   if (!r) return js_i32(env, -EBADF);
   if (reader_busy(*r)) return js_i32(env, -EBUSY);
@@ -211,8 +203,7 @@ napi_value JsBorrow(napi_env env, napi_callback_info info) {
 }
 
 // slab(position): an ArrayBuffer over it; made once per env by lib/pool.ts
-napi_value JsSlab(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsSlab(napi_env env, Args<1>& a) {
   const Slab s = BlockPool::slab(a.i32(0));
   napi_value v = nullptr;
   napi_create_external_arraybuffer(
@@ -220,8 +211,7 @@ napi_value JsSlab(napi_env env, napi_callback_info info) {
   return v;
 }
 
-napi_value JsSetPool(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsSetPool(napi_env env, Args<1>& a) {
   char* data = nullptr;
   size_t n = 0;
   if (a.memory(0, &data, &n)) a.state().set_pool(a[0], data, n);
@@ -232,24 +222,24 @@ napi_value JsSetPool(napi_env env, napi_callback_info info) {
 
 void register_buffer_functions(napi_env env, napi_value exports, EnvState& state) {
   const Function table[] = {
-      {"createBuffer", JsCreateBuffer},
-      {"freeBuffer", JsFreeBuffer},
-      {"allocReader", JsAllocReader},
-      {"cloneReader", JsCloneReader},
-      {"deallocReader", JsDeallocReader},
-      {"bufferWrite", JsBufferWrite},
-      {"bufferWriteFrom", JsBufferWriteFrom},
-      {"bufferInfo", JsBufferInfo},
-      {"setWaterMark", JsSetWaterMark},
-      {"readAvail", JsReadAvail},
-      {"read", JsRead},
-      {"readInto", JsReadInto},
-      {"consume", JsConsume},
-      {"memchr", JsMemchr},
-      {"sizeLimit", JsSizeLimit},
-      {"borrow", JsBorrow},
-      {"slab", JsSlab},
-      {"setPool", JsSetPool},
+      entry<JsCreateBuffer, kPlain>("createBuffer"),
+      entry<JsFreeBuffer, kPlain>("freeBuffer"),
+      entry<JsAllocReader, kPlain>("allocReader"),
+      entry<JsCloneReader, kPlain>("cloneReader"),
+      entry<JsDeallocReader, kPlain>("deallocReader"),
+      entry<JsBufferWrite, kPlain>("bufferWrite"),
+      entry<JsBufferWriteFrom, kPlain>("bufferWriteFrom"),
+      entry<JsBufferInfo, kPlain>("bufferInfo"),
+      entry<JsSetWaterMark, kPlain>("setWaterMark"),
+      entry<JsReadAvail, kPlain>("readAvail"),
+      entry<JsRead, kPlain>("read"),
+      entry<JsReadInto, kPlain>("readInto"),
+      entry<JsConsume, kPlain>("consume"),
+      entry<JsMemchr, kPlain>("memchr"),
+      entry<JsSizeLimit, kPlain>("sizeLimit"),
+      entry<JsBorrow, kPlain>("borrow"),
+      entry<JsSlab, kPlain>("slab"),
+      entry<JsSetPool, kPlain>("setPool"),
   };
   register_functions(env, exports, state, table, std::size(table));
 }

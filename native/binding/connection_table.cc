@@ -47,9 +47,7 @@ void add_row(std::vector<double>* rows, NetVConnection& vc, const VcObserver* po
 }
 
 // connections(reactor): kFields numbers for each open connection of this JavaScript thread
-napi_value JsConnections(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
-  a.state().flush_commands();
+napi_value JsConnections(napi_env env, Args<1>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   std::vector<std::vector<double>> found(r ? r->size() : 0);
   if (r) {
@@ -77,8 +75,7 @@ napi_value JsConnections(napi_env env, napi_callback_info info) {
 }
 
 // recentlyClosed(reactor): [[slot, version, url, outbound, code, openMs, agoMs, in, out, thread]]
-napi_value JsRecentlyClosed(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsRecentlyClosed(napi_env env, Args<1>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   std::vector<std::vector<ClosedEntry>> found(r ? r->size() : 0);
   if (r) {
@@ -115,7 +112,8 @@ napi_value JsRecentlyClosed(napi_env env, napi_callback_info info) {
 }  // namespace
 
 void register_table_functions(napi_env env, napi_value exports, EnvState& state) {
-  const Function table[] = {{"connections", JsConnections}, {"recentlyClosed", JsRecentlyClosed}};
+  const Function table[] = {entry<JsConnections, kFlush>("connections"),
+                            entry<JsRecentlyClosed, kPlain>("recentlyClosed")};
   register_functions(env, exports, state, table, std::size(table));
 }
 

@@ -80,13 +80,16 @@ void JsReactor::hand_back(NetVConnection& vc) {
   }
   IOBufferReader* w = vc.write_vio.op == Op::kWrite ? vc.write_vio.buffer.reader() : nullptr;
   int64_t left = w ? std::min(w->read_avail(), vc.write_vio.ntodo()) : 0;
+  BlockChain message;
   while (left > 0) {
     iovec iov;
     int64_t n = 0;
-    if (w->iovecs(&iov, 1, left, &n) == 0 || !vc.queue_write(iov.iov_base, iov.iov_len)) break;
+    if (w->iovecs(&iov, 1, left, &n) == 0) break;
+    message.append(iov.iov_base, iov.iov_len);
     NETVC_CHECK(w->consume(n));
     left -= n;
   }
+  if (!message.empty()) vc.queue_write(message);
   vc.do_io_read(nullptr, 0, nullptr);
   vc.do_io_write(nullptr, 0, nullptr);
 }

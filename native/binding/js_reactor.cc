@@ -213,7 +213,6 @@ int JsReactor::listen(uint32_t id, const Address& address, const AcceptOptions& 
     }
   }
   listeners_[id] = std::move(listener);
-  touched();
   return 0;
 }
 
@@ -230,7 +229,6 @@ JsListener* JsReactor::listener(uint32_t id) {
 
 void JsReactor::close_listener(uint32_t id) {
   if (JsListener* l = listener(id)) l->cancel();
-  touched();
 }
 
 void JsListener::cancel() {
@@ -247,7 +245,6 @@ void JsListener::pause() {
 void JsListener::resume(Acceptor::Until until) {
   for (Ref<Acceptor>& a : acceptors)
     Acceptor::resume(a, until);
-  reactor_.touched();
 }
 
 void JsListener::on_accept(NetVConnection& vc) {

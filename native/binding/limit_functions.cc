@@ -10,8 +10,7 @@ namespace netvc {
 namespace {
 
 // setQueueLimits(reactor, connections, active): in all, 0 for no limit
-napi_value JsSetQueueLimits(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+napi_value JsSetQueueLimits(napi_env env, Args<3>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   if (!r) return nullptr;
   const QueueLimits total{a.bytes(1), a.bytes(2)};
@@ -24,44 +23,38 @@ napi_value JsSetQueueLimits(napi_env env, napi_callback_info info) {
       h.post([share](NetHandler& there) { there.queues.set_limits(share); });
     }
   }
-  a.state().touched();
   return nullptr;
 }
 
 // addToActiveQueue(slot, version, token): one NOTICE follows: 0 it is, EBUSY it is not
-napi_value JsAddToActiveQueue(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
-  run(a.state(), id_of(a),
-      [told = PendingNotice(a.state().notice(a.u32(2)))](NetVConnection& vc) mutable {
-        const bool in = vc.add_to_active_queue();
-        if (in || !vc.closed_now()) told.tell(in ? 0 : EBUSY);
-      });
+napi_value JsAddToActiveQueue(napi_env env, Args<3>& a) {
+  run(id_of(a), [told = PendingNotice(a.state().notice(a.u32(2)))](NetVConnection& vc) mutable {
+    const bool in = vc.add_to_active_queue();
+    if (in || !vc.closed_now()) told.tell(in ? 0 : EBUSY);
+  });
   return nullptr;
 }
 
 // addToKeepAliveQueue(slot, version)
-napi_value JsAddToKeepAliveQueue(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
-  run(a.state(), id_of(a), [](NetVConnection& vc) { vc.add_to_keep_alive_queue(); });
+napi_value JsAddToKeepAliveQueue(napi_env env, Args<2>& a) {
+  run(id_of(a), [](NetVConnection& vc) { vc.add_to_keep_alive_queue(); });
   return nullptr;
 }
 
 // removeFromQueues(slot, version)
-napi_value JsRemoveFromQueues(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
-  run(a.state(), id_of(a), [](NetVConnection& vc) { vc.remove_from_queues(); });
+napi_value JsRemoveFromQueues(napi_env env, Args<2>& a) {
+  run(id_of(a), [](NetVConnection& vc) { vc.remove_from_queues(); });
   return nullptr;
 }
 
 // setThrottle(connections): see Throttle::configure
-napi_value JsSetThrottle(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsSetThrottle(napi_env env, Args<1>& a) {
   Throttle::process().configure(a.bytes(0));
   return nullptr;
 }
 
 // throttle(): [open, limit, 1 in an emergency]
-napi_value JsThrottle(napi_env env, napi_callback_info) {
+napi_value JsThrottle(napi_env env, Args<1>&) {
   Throttle& t = Throttle::process();
   const Nanos now = monotonic_now();
   napi_value array = nullptr;
@@ -73,8 +66,7 @@ napi_value JsThrottle(napi_env env, napi_callback_info) {
 }
 
 // threadOf(slot, version): the index of the net thread it lives on, -1 when it is gone
-napi_value JsThreadOf(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsThreadOf(napi_env env, Args<2>& a) {
   VcPool::Handle vc = find(id_of(a));
   NetHandler* home = vc ? vc->home() : nullptr;
   return js_i32(env, home ? home->index : -1);
@@ -82,13 +74,11 @@ napi_value JsThreadOf(napi_env env, napi_callback_info info) {
 
 // migrate(reactor, slot, version, thread, token): its operations and timeouts are cancelled (MG-2);
 // one NOTICE follows, when it is there
-napi_value JsMigrate(napi_env env, napi_callback_info info) {
-  Args<5> a(env, info);
-  a.state().flush_commands();
+napi_value JsMigrate(napi_env env, Args<5>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   JsPort& port = r->port(a.u32(3));
   auto told = std::make_shared<PendingNotice>(a.state().notice(a.u32(4)));
-  run(a.state(), id_of(a, 1), [&port, told = std::move(told)](NetVConnection& vc) {
+  run(id_of(a, 1), [&port, told = std::move(told)](NetVConnection& vc) {
     if (vc.closed_now() || !vc.observer || !vc.observer->belongs_to(port.group)) return;
     vc.do_io_read(nullptr, 0, nullptr);
     vc.do_io_write(nullptr, 0, nullptr);
@@ -106,14 +96,14 @@ napi_value JsMigrate(napi_env env, napi_callback_info info) {
 
 void register_limit_functions(napi_env env, napi_value exports, EnvState& state) {
   const Function table[] = {
-      {"setQueueLimits", JsSetQueueLimits},
-      {"addToActiveQueue", JsAddToActiveQueue},
-      {"addToKeepAliveQueue", JsAddToKeepAliveQueue},
-      {"removeFromQueues", JsRemoveFromQueues},
-      {"setThrottle", JsSetThrottle},
-      {"throttle", JsThrottle},
-      {"threadOf", JsThreadOf},
-      {"migrate", JsMigrate},
+      entry<JsSetQueueLimits, kCommand>("setQueueLimits"),
+      entry<JsAddToActiveQueue, kCommand>("addToActiveQueue"),
+      entry<JsAddToKeepAliveQueue, kCommand>("addToKeepAliveQueue"),
+      entry<JsRemoveFromQueues, kTouch>("removeFromQueues"),
+      entry<JsSetThrottle, kPlain>("setThrottle"),
+      entry<JsThrottle, kPlain>("throttle"),
+      entry<JsThreadOf, kPlain>("threadOf"),
+      entry<JsMigrate, kCommand>("migrate"),
   };
   register_functions(env, exports, state, table, std::size(table));
 }

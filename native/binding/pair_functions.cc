@@ -32,8 +32,7 @@ void start(JsReactor& r, NetHandler& h, NetVConnection& vc) {
 
 // pair(reactor, options): [slot, version, slot, version] of the active and the passive end, or
 // -errno
-napi_value JsPair(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsPair(napi_env env, Args<2>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   const Options o(env, a[1]);
   PairOptions options;
@@ -61,13 +60,11 @@ napi_value JsPair(napi_env env, napi_callback_info info) {
   }
   start(*r, active_at, *ends[0]);
   start(*r, passive_at, *ends[1]);
-  r->touched();
   return array;
 }
 
 // pairInfo(slot, version): [active, tag, tagId, internal, peer's slot, version], or undefined
-napi_value JsPairInfo(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsPairInfo(napi_env env, Args<2>& a) {
   VcPool::Handle vc = find(id_of(a));
   const PairEnd* end = vc ? vc->pair_end() : nullptr;
   if (!end) return nullptr;
@@ -89,7 +86,7 @@ napi_value JsPairInfo(napi_env env, napi_callback_info info) {
 }  // namespace
 
 void register_pair_functions(napi_env env, napi_value exports, EnvState& state) {
-  const Function table[] = {{"pair", JsPair}, {"pairInfo", JsPairInfo}};
+  const Function table[] = {entry<JsPair, kTouch>("pair"), entry<JsPairInfo, kPlain>("pairInfo")};
   register_functions(env, exports, state, table, std::size(table));
 }
 

@@ -38,16 +38,14 @@ NetVCOptions connection_options(const Options& o) {
 }
 
 // createReactor(threads): number, or a negative errno
-napi_value JsCreateReactor(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsCreateReactor(napi_env env, Args<1>& a) {
   int error = 0;
   std::unique_ptr<JsReactor> r = JsReactor::create(a.state(), a.i32(0), &error);
   return js_i32(env, r ? a.state().add_reactor(std::move(r)) : error);
 }
 
 // ports(reactor): the numbers of its ports
-napi_value JsPorts(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsPorts(napi_env env, Args<1>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   napi_value array = nullptr;
   napi_create_array_with_length(env, r->size(), &array);
@@ -58,22 +56,19 @@ napi_value JsPorts(napi_env env, napi_callback_info info) {
 
 // closeReactor(reactor): net threads are joined, connections closed, and everything told before it
 // returns; not from inside a handler (lib waits).
-napi_value JsCloseReactor(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsCloseReactor(napi_env env, Args<1>& a) {
   if (a.state().control()[EnvState::kInBatch]) return js_i32(env, -EBUSY);
   a.state().drop_reactor(a.u32(0));
   return js_i32(env, 0);
 }
 
-napi_value JsRefReactor(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsRefReactor(napi_env env, Args<2>& a) {
   if (JsReactor* r = a.state().reactor(a.u32(0))) r->ref(a.i32(1) != 0);
   return nullptr;
 }
 
 // listen(reactor, listener, kind, host, port, options): 0 or -errno
-napi_value JsListen(napi_env env, napi_callback_info info) {
-  Args<6> a(env, info);
+napi_value JsListen(napi_env env, Args<6>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   Address address;
   const Options o(env, a[5]);
@@ -108,16 +103,14 @@ napi_value JsListen(napi_env env, napi_callback_info info) {
 }
 
 // listenerAddress(reactor, listener): url
-napi_value JsListenerAddress(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsListenerAddress(napi_env env, Args<2>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   JsListener* l = r ? r->listener(a.u32(1)) : nullptr;
   return l && l->socket ? js_text(env, l->socket->address().url()) : nullptr;
 }
 
 // listenerCounts(reactor, listener): [open, refused, full, fast] of its limits, or undefined
-napi_value JsListenerCounts(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsListenerCounts(napi_env env, Args<2>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   JsListener* l = r ? r->listener(a.u32(1)) : nullptr;
   if (!l || !l->admission) return nullptr;
@@ -131,8 +124,7 @@ napi_value JsListenerCounts(napi_env env, napi_callback_info info) {
 }
 
 // gateListener(reactor, listener, gate): 0 pauses, 1 resumes, 2 resumes until somebody has come
-napi_value JsGateListener(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+napi_value JsGateListener(napi_env env, Args<3>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   JsListener* l = r ? r->listener(a.u32(1)) : nullptr;
   if (!l) return nullptr;
@@ -149,22 +141,19 @@ napi_value JsGateListener(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-napi_value JsCloseListener(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsCloseListener(napi_env env, Args<2>& a) {
   if (JsReactor* r = a.state().reactor(a.u32(0))) r->close_listener(a.u32(1));
   return nullptr;
 }
 
 // freeListener(reactor, listener): after ACCEPT_STOPPED; closes the socket
-napi_value JsFreeListener(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsFreeListener(napi_env env, Args<2>& a) {
   if (JsReactor* r = a.state().reactor(a.u32(0))) r->forget_listener(a.u32(1));
   return nullptr;
 }
 
 // connect(reactor, request, kind, host, port, options): 0 or -errno; then one OPEN or OPEN_FAILED
-napi_value JsConnectTo(napi_env env, napi_callback_info info) {
-  Args<6> a(env, info);
+napi_value JsConnectTo(napi_env env, Args<6>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   const uint32_t request = a.u32(1);
   const Options o(env, a[5]);
@@ -196,7 +185,6 @@ napi_value JsConnectTo(napi_env env, napi_callback_info info) {
   };
   if (h.in_thread()) {
     start(h);
-    r->touched();
   } else {
     h.post(start);
   }
@@ -204,8 +192,7 @@ napi_value JsConnectTo(napi_env env, napi_callback_info info) {
 }
 
 // cancelConnect(reactor, request): no record follows, unless it is on its way already
-napi_value JsCancelConnect(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsCancelConnect(napi_env env, Args<2>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   const uint32_t request = a.u32(1);
   for (size_t i = 0; r && i < r->size(); ++i) {
@@ -220,8 +207,7 @@ napi_value JsCancelConnect(napi_env env, napi_callback_info info) {
 }
 
 // stats(reactor): counters summed over its net threads, and the process's blocks
-napi_value JsStats(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsStats(napi_env env, Args<1>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   napi_value o = nullptr;
   napi_create_object(env, &o);
@@ -270,19 +256,19 @@ napi_value JsStats(napi_env env, napi_callback_info info) {
 
 void register_reactor_functions(napi_env env, napi_value exports, EnvState& state) {
   const Function table[] = {
-      {"createReactor", JsCreateReactor},
-      {"ports", JsPorts},
-      {"closeReactor", JsCloseReactor},
-      {"refReactor", JsRefReactor},
-      {"listen", JsListen},
-      {"listenerAddress", JsListenerAddress},
-      {"listenerCounts", JsListenerCounts},
-      {"gateListener", JsGateListener},
-      {"closeListener", JsCloseListener},
-      {"freeListener", JsFreeListener},
-      {"connect", JsConnectTo},
-      {"cancelConnect", JsCancelConnect},
-      {"stats", JsStats},
+      entry<JsCreateReactor, kPlain>("createReactor"),
+      entry<JsPorts, kPlain>("ports"),
+      entry<JsCloseReactor, kFlush>("closeReactor"),
+      entry<JsRefReactor, kPlain>("refReactor"),
+      entry<JsListen, kTouch>("listen"),
+      entry<JsListenerAddress, kPlain>("listenerAddress"),
+      entry<JsListenerCounts, kPlain>("listenerCounts"),
+      entry<JsGateListener, kTouch>("gateListener"),
+      entry<JsCloseListener, kTouch>("closeListener"),
+      entry<JsFreeListener, kPlain>("freeListener"),
+      entry<JsConnectTo, kCommand>("connect"),
+      entry<JsCancelConnect, kTouch>("cancelConnect"),
+      entry<JsStats, kFlush>("stats"),
   };
   register_functions(env, exports, state, table, std::size(table));
 }

@@ -16,8 +16,7 @@ namespace {
 
 // setSocketOption(slot, version, SocketOption | -1 congestion control, number, text): 0, -errno or
 // kGone. Waits for the connection's thread.
-napi_value JsSetSocketOption(napi_env env, napi_callback_info info) {
-  Args<5> a(env, info);
+napi_value JsSetSocketOption(napi_env env, Args<5>& a) {
   const int option = a.i32(2);
   const int value = a.i32(3);
   const std::string name = a.text(4);
@@ -34,8 +33,7 @@ napi_value JsSetSocketOption(napi_env env, napi_callback_info info) {
 
 // socketOptions(slot, version): [congestion control | '', value of each SocketOption | undefined],
 // or undefined when it is gone. Waits for the connection's thread.
-napi_value JsSocketOptions(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsSocketOptions(napi_env env, Args<2>& a) {
   int values[kSocketOptions];
   int errors[kSocketOptions];
   std::string congestion;
@@ -59,8 +57,7 @@ napi_value JsSocketOptions(napi_env env, napi_callback_info info) {
 
 // tcpInfo(slot, version): an object, or undefined when it is gone or not TCP. Waits for the
 // connection's thread.
-napi_value JsTcpInfo(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsTcpInfo(napi_env env, Args<2>& a) {
   std::vector<TcpInfoField> fields;
   call_at_home(id_of(a),
                [&fields](NetVConnection& vc) { fields = netvc::tcp_info(vc.get_socket()); });
@@ -76,26 +73,22 @@ napi_value JsTcpInfo(napi_env env, napi_callback_info info) {
 }
 
 // sendOOB(slot, version, bytes, token): one NOTICE follows in any case
-napi_value JsSendOob(napi_env env, napi_callback_info info) {
-  Args<4> a(env, info);
+napi_value JsSendOob(napi_env env, Args<4>& a) {
   EnvState& state = a.state();
   char* data = nullptr;
   size_t n = 0;
   a.memory(2, &data, &n);
-  state.flush_commands();
-  run(state, id_of(a),
-      [bytes = std::string(data, n),
-       pending = PendingNotice(state.notice(a.u32(3)))](NetVConnection& vc) mutable {
-        Notice* told = pending.take();
-        if (const int refused = vc.send_oob(bytes.data(), bytes.size(), told)) told->tell(refused);
-      });
+  run(id_of(a), [bytes = std::string(data, n),
+                 pending = PendingNotice(state.notice(a.u32(3)))](NetVConnection& vc) mutable {
+    Notice* told = pending.take();
+    if (const int refused = vc.send_oob(bytes.data(), bytes.size(), told)) told->tell(refused);
+  });
   return nullptr;
 }
 
 // cancelOOB(slot, version)
-napi_value JsCancelOob(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
-  return js_i32(env, run(a.state(), id_of(a), [](NetVConnection& vc) { vc.cancel_oob(); }));
+napi_value JsCancelOob(napi_env env, Args<2>& a) {
+  return js_i32(env, run(id_of(a), [](NetVConnection& vc) { vc.cancel_oob(); }));
 }
 
 // The trace: each call waits for the connection's thread, so that what is written after it, which
@@ -103,11 +96,9 @@ napi_value JsCancelOob(napi_env env, napi_callback_info info) {
 
 // setOriginTrace(slot, version, fd | -1 off, maxBytes): 0, -errno or kGone. The trace has a
 // duplicate, since the number may be something else when the next line is written.
-napi_value JsSetOriginTrace(napi_env env, napi_callback_info info) {
-  Args<4> a(env, info);
+napi_value JsSetOriginTrace(napi_env env, Args<4>& a) {
   const int fd = a.i32(2);
   const size_t max_bytes = a.u32(3);
-  a.state().flush_commands();  // what was written before is not traced
   std::shared_ptr<TraceSink> sink;
   if (fd >= 0) {
     const int own = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -120,8 +111,7 @@ napi_value JsSetOriginTrace(napi_env env, napi_callback_info info) {
 }
 
 // setOriginTraceAddr(slot, version, host)
-napi_value JsSetOriginTraceAddr(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+napi_value JsSetOriginTraceAddr(napi_env env, Args<3>& a) {
   std::string host = a.text(2);  // not read on another thread
   call_at_home(id_of(a),
                [&host](NetVConnection& vc) { vc.set_origin_trace_addr(std::move(host)); });
@@ -129,8 +119,7 @@ napi_value JsSetOriginTraceAddr(napi_env env, napi_callback_info info) {
 }
 
 // setOriginTracePort(slot, version, port)
-napi_value JsSetOriginTracePort(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+napi_value JsSetOriginTracePort(napi_env env, Args<3>& a) {
   const int port = a.i32(2);
   call_at_home(id_of(a), [port](NetVConnection& vc) { vc.set_origin_trace_port(port); });
   return nullptr;
@@ -140,14 +129,14 @@ napi_value JsSetOriginTracePort(napi_env env, napi_callback_info info) {
 
 void register_socket_functions(napi_env env, napi_value exports, EnvState& state) {
   const Function table[] = {
-      {"setSocketOption", JsSetSocketOption},
-      {"socketOptions", JsSocketOptions},
-      {"tcpInfo", JsTcpInfo},
-      {"sendOOB", JsSendOob},
-      {"cancelOOB", JsCancelOob},
-      {"setOriginTrace", JsSetOriginTrace},
-      {"setOriginTraceAddr", JsSetOriginTraceAddr},
-      {"setOriginTracePort", JsSetOriginTracePort},
+      entry<JsSetSocketOption, kCommand>("setSocketOption"),
+      entry<JsSocketOptions, kFlush>("socketOptions"),
+      entry<JsTcpInfo, kFlush>("tcpInfo"),
+      entry<JsSendOob, kCommand>("sendOOB"),
+      entry<JsCancelOob, kCommand>("cancelOOB"),
+      entry<JsSetOriginTrace, kCommand>("setOriginTrace"),
+      entry<JsSetOriginTraceAddr, kCommand>("setOriginTraceAddr"),
+      entry<JsSetOriginTracePort, kCommand>("setOriginTracePort"),
   };
   register_functions(env, exports, state, table, std::size(table));
 }

@@ -35,8 +35,7 @@ class Lease {
 };
 
 // doIoRead(slot, version, generation, nbytes, buffer | -1)
-napi_value JsDoIoRead(napi_env env, napi_callback_info info) {
-  Args<5> a(env, info);
+napi_value JsDoIoRead(napi_env env, Args<5>& a) {
   EnvState& state = a.state();
   const VersionedId id = id_of(a);
   VcPool::Handle vc = find(id);
@@ -52,7 +51,6 @@ napi_value JsDoIoRead(napi_env env, napi_callback_info info) {
   };
   if (home->in_thread()) {
     arm(*vc, Ref<MIOBuffer>(raw));
-    state.touched();
     return js_i32(env, 0);
   }
   Lease lease = raw ? Lease(raw, raw->writer_lease) : Lease();
@@ -67,8 +65,7 @@ napi_value JsDoIoRead(napi_env env, napi_callback_info info) {
 }
 
 // doIoWrite(slot, version, generation, nbytes, buffer | -1, reader)
-napi_value JsDoIoWrite(napi_env env, napi_callback_info info) {
-  Args<6> a(env, info);
+napi_value JsDoIoWrite(napi_env env, Args<6>& a) {
   EnvState& state = a.state();
   const VersionedId id = id_of(a);
   VcPool::Handle vc = find(id);
@@ -85,7 +82,6 @@ napi_value JsDoIoWrite(napi_env env, napi_callback_info info) {
   };
   if (home->in_thread()) {
     arm(*vc);
-    state.touched();
     return js_i32(env, 0);
   }
   Lease lease = raw ? Lease(raw, reader->lease) : Lease();
@@ -93,106 +89,90 @@ napi_value JsDoIoWrite(napi_env env, napi_callback_info info) {
   return js_i32(env, remote::post(id, std::move(command)) ? 0 : kGone);
 }
 
-// reenable(slot, version, side)
-napi_value JsReenable(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+// reenableRead, reenableWrite (slot, version): two, since only one of them sends something.
+template <Side kSide>
+napi_value JsReenable(napi_env env, Args<2>& a) {
   const VersionedId id = id_of(a);
-  const Side side = a.i32(2) ? Side::kWrite : Side::kRead;
   NetVConnection* vc = mine(a.state(), id);
-  if (!vc) return js_i32(env, remote::reenable(id, side) ? 0 : kGone);
-  vc->reenable(side == Side::kRead ? &vc->read_vio : &vc->write_vio);
-  a.state().touched();
+  if (!vc) return js_i32(env, remote::reenable(id, kSide) ? 0 : kGone);
+  vc->reenable(kSide == Side::kRead ? &vc->read_vio : &vc->write_vio);
   return js_i32(env, 0);
 }
 
 // reenableRe(slot, version, side): inline, the I/O and its handlers run before it returns (RE-5).
-napi_value JsReenableRe(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+napi_value JsReenableRe(napi_env env, Args<3>& a) {
   const VersionedId id = id_of(a);
   const Side side = a.i32(2) ? Side::kWrite : Side::kRead;
   VcPool::Handle vc = find(id);
   if (!vc || !vc->home()) return js_i32(env, kGone);
   if (!vc->home()->in_thread()) return js_i32(env, remote::reenable(id, side) ? 0 : kGone);
-  a.state().flush_commands();
   JsPort* port = a.state().port_of(vc->home());
   vc->reenable_re(side == Side::kRead ? &vc->read_vio : &vc->write_vio);
   vc = {};
   a.state().drain_nested(*port);
-  a.state().touched();
   return js_i32(env, 0);
 }
 
 // setNbytes(slot, version, side, generation, nbytes)
-napi_value JsSetNbytes(napi_env env, napi_callback_info info) {
-  Args<5> a(env, info);
+napi_value JsSetNbytes(napi_env env, Args<5>& a) {
   const Side side = a.i32(2) ? Side::kWrite : Side::kRead;
   const uint32_t generation = a.u32(3);
   const int64_t n = a.bytes(4);
-  return js_i32(env, run(a.state(), id_of(a), [side, generation, n](NetVConnection& vc) {
+  return js_i32(env, run(id_of(a), [side, generation, n](NetVConnection& vc) {
                   VIO& vio = side == Side::kRead ? vc.read_vio : vc.write_vio;
                   if (vio.generation == generation) vio.nbytes = n;
                 }));
 }
 
 // done(slot, version, side, generation): nbytes := what has moved and what the reader has (VIO-2)
-napi_value JsDone(napi_env env, napi_callback_info info) {
-  Args<4> a(env, info);
+napi_value JsDone(napi_env env, Args<4>& a) {
   const Side side = a.i32(2) ? Side::kWrite : Side::kRead;
   const uint32_t generation = a.u32(3);
-  return js_i32(env, run(a.state(), id_of(a), [side, generation](NetVConnection& vc) {
+  return js_i32(env, run(id_of(a), [side, generation](NetVConnection& vc) {
                   VIO& vio = side == Side::kRead ? vc.read_vio : vc.write_vio;
                   if (vio.generation == generation) vio.done();
                 }));
 }
 
 // shutdown(slot, version, how): what was written before leaves first.
-napi_value JsShutdown(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
-  a.state().flush_commands();
+napi_value JsShutdown(napi_env env, Args<3>& a) {
   const auto how = static_cast<Shutdown>(a.i32(2));
-  return js_i32(env,
-                run(a.state(), id_of(a), [how](NetVConnection& vc) { vc.do_io_shutdown(how); }));
+  return js_i32(env, run(id_of(a), [how](NetVConnection& vc) { vc.do_io_shutdown(how); }));
 }
 
 // Of the three ways to close, the last argument: the owner of the connection has to be told (GONE).
 
 // close(slot, version, lerrno, tell)
-napi_value JsClose(napi_env env, napi_callback_info info) {
-  Args<4> a(env, info);
-  a.state().flush_commands();
+napi_value JsClose(napi_env env, Args<4>& a) {
   const int lerrno = a.i32(2);
   const bool tell = a.i32(3) != 0;
-  return js_i32(env, run(a.state(), id_of(a), [lerrno, tell](NetVConnection& vc) {
+  return js_i32(env, run(id_of(a), [lerrno, tell](NetVConnection& vc) {
                   vc.tell_close |= tell;
                   vc.do_io_close(lerrno);
                 }));
 }
 
 // closeGracefully(slot, version, ms, tell): see NetVConnection::close_gracefully
-napi_value JsCloseGracefully(napi_env env, napi_callback_info info) {
-  Args<4> a(env, info);
-  a.state().flush_commands();
+napi_value JsCloseGracefully(napi_env env, Args<4>& a) {
   const Nanos limit = a.bytes(2) * kMillisecond;
   const bool tell = a.i32(3) != 0;
-  return js_i32(env, run(a.state(), id_of(a), [limit, tell](NetVConnection& vc) {
+  return js_i32(env, run(id_of(a), [limit, tell](NetVConnection& vc) {
                   vc.tell_close |= tell;
                   vc.close_gracefully(limit);
                 }));
 }
 
 // closeWithReset(slot, version, tell)
-napi_value JsCloseWithReset(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+napi_value JsCloseWithReset(napi_env env, Args<3>& a) {
   const bool tell = a.i32(2) != 0;
-  return js_i32(env, run(a.state(), id_of(a), [tell](NetVConnection& vc) {
+  return js_i32(env, run(id_of(a), [tell](NetVConnection& vc) {
                   vc.tell_close |= tell;
                   vc.close_with_reset();
                 }));
 }
 
 // address(slot, version, 0 remote | 1 local): [url, host, port, family] or undefined
-napi_value JsAddress(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+napi_value JsAddress(napi_env env, Args<3>& a) {
   Address address;
   if (a.i32(2) == 0) {
     VcPool::Handle vc = find(id_of(a));
@@ -216,8 +196,7 @@ napi_value JsAddress(napi_env env, napi_callback_info info) {
 }
 
 // inspect(slot, version): a snapshot for people and tests, or undefined
-napi_value JsInspect(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsInspect(napi_env env, Args<2>& a) {
   struct Snapshot {
     struct Dir {
       int64_t nbytes, ndone, buffered;
@@ -297,22 +276,19 @@ napi_value JsInspect(napi_env env, napi_callback_info info) {
 }
 
 // trapWriteBufferEmpty(slot, version, on)
-napi_value JsTrap(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+napi_value JsTrap(napi_env env, Args<3>& a) {
   const bool on = a.i32(2) != 0;
-  return js_i32(env, run(a.state(), id_of(a), [on](NetVConnection& vc) {
+  return js_i32(env, run(id_of(a), [on](NetVConnection& vc) {
                   vc.trap_write_buffer_empty(on, Event::kWriteBufferEmpty);
                 }));
 }
 
 // setTimeout(slot, version, 0 inactivity | 1 active, ms, tag of the event)
-napi_value JsSetTimeout(napi_env env, napi_callback_info info) {
-  Args<5> a(env, info);
+napi_value JsSetTimeout(napi_env env, Args<5>& a) {
   const auto kind = a.i32(2) == 0 ? TimeoutKind::kInactivity : TimeoutKind::kActive;
   const Nanos t = a.bytes(3) * kMillisecond;
   const uint32_t tag = a.u32(4);
-  return js_i32(
-      env, run(a.state(), id_of(a), [=](NetVConnection& vc) { vc.set_timeout(kind, t, tag); }));
+  return js_i32(env, run(id_of(a), [=](NetVConnection& vc) { vc.set_timeout(kind, t, tag); }));
 }
 
 // --- tunnels
@@ -322,10 +298,8 @@ napi_value JsSetTimeout(napi_env env, napi_callback_info info) {
 // bBuffer | -1, inactivity, active, halfClose, stall): the buffers of their read operations are
 // taken over; the last four in ms, 0 for none. 1, or 0 when it could not start, then both are
 // closed
-napi_value JsTunnelStart(napi_env env, napi_callback_info info) {
-  Args<14> a(env, info);
+napi_value JsTunnelStart(napi_env env, Args<14>& a) {
   EnvState& state = a.state();
-  state.flush_commands();
   JsReactor* r = state.reactor(a.u32(0));
   const VersionedId left = id_of(a, 2), right = id_of(a, 4);
   if (!r || !find(left)) {
@@ -343,16 +317,14 @@ napi_value JsTunnelStart(napi_env env, napi_callback_info info) {
 }
 
 // tunnelBytes(reactor, id, direction)
-napi_value JsTunnelBytes(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+napi_value JsTunnelBytes(napi_env env, Args<3>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   JsTunnel* t = r ? r->tunnel(a.u32(1)) : nullptr;
   return js_int(env, t ? t->tunnel->bytes(a.i32(2)) : 0);
 }
 
 // freeTunnel(reactor, id): after its end was told
-napi_value JsFreeTunnel(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsFreeTunnel(napi_env env, Args<2>& a) {
   if (JsReactor* r = a.state().reactor(a.u32(0))) r->free_tunnel(a.u32(1));
   return nullptr;
 }
@@ -361,23 +333,24 @@ napi_value JsFreeTunnel(napi_env env, napi_callback_info info) {
 
 void register_vc_functions(napi_env env, napi_value exports, EnvState& state) {
   const Function table[] = {
-      {"doIoRead", JsDoIoRead},
-      {"doIoWrite", JsDoIoWrite},
-      {"reenable", JsReenable},
-      {"reenableRe", JsReenableRe},
-      {"setNbytes", JsSetNbytes},
-      {"done", JsDone},
-      {"shutdown", JsShutdown},
-      {"close", JsClose},
-      {"closeGracefully", JsCloseGracefully},
-      {"closeWithReset", JsCloseWithReset},
-      {"address", JsAddress},
-      {"inspect", JsInspect},
-      {"trapWriteBufferEmpty", JsTrap},
-      {"setTimeout", JsSetTimeout},
-      {"tunnel", JsTunnelStart},
-      {"tunnelBytes", JsTunnelBytes},
-      {"freeTunnel", JsFreeTunnel},
+      entry<JsDoIoRead, kTouch>("doIoRead"),
+      entry<JsDoIoWrite, kCommand>("doIoWrite"),
+      entry<JsReenable<Side::kRead>, kTouch>("reenableRead"),
+      entry<JsReenable<Side::kWrite>, kCommand>("reenableWrite"),
+      entry<JsReenableRe, kCommand>("reenableRe"),
+      entry<JsSetNbytes, kCommand>("setNbytes"),
+      entry<JsDone, kCommand>("done"),
+      entry<JsShutdown, kCommand>("shutdown"),
+      entry<JsClose, kCommand>("close"),
+      entry<JsCloseGracefully, kCommand>("closeGracefully"),
+      entry<JsCloseWithReset, kCommand>("closeWithReset"),
+      entry<JsAddress, kPlain>("address"),
+      entry<JsInspect, kFlush>("inspect"),
+      entry<JsTrap, kCommand>("trapWriteBufferEmpty"),
+      entry<JsSetTimeout, kTouch>("setTimeout"),
+      entry<JsTunnelStart, kCommand>("tunnel"),
+      entry<JsTunnelBytes, kPlain>("tunnelBytes"),
+      entry<JsFreeTunnel, kPlain>("freeTunnel"),
   };
   register_functions(env, exports, state, table, std::size(table));
 }

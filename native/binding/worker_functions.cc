@@ -9,16 +9,14 @@ namespace netvc {
 namespace {
 
 // attachShared(threads, worker): a reactor's number, or a negative errno
-napi_value JsAttachShared(napi_env env, napi_callback_info info) {
-  Args<2> a(env, info);
+napi_value JsAttachShared(napi_env env, Args<2>& a) {
   int error = 0;
   std::unique_ptr<JsReactor> r = JsReactor::create_shared(a.state(), a.i32(0), a.u32(1), &error);
   return js_i32(env, r ? a.state().add_reactor(std::move(r)) : error);
 }
 
 // registerSeat(reactor, on, onExit)
-napi_value JsRegister(napi_env env, napi_callback_info info) {
-  Args<3> a(env, info);
+napi_value JsRegister(napi_env env, Args<3>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   if (r && r->shared())
     r->shared()->set_registered(r->seat(), a.i32(1) != 0, static_cast<OnExit>(a.i32(2)));
@@ -26,8 +24,7 @@ napi_value JsRegister(napi_env env, napi_callback_info info) {
 }
 
 // workers(reactor): [worker, connections, registered, ...] of every attached thread
-napi_value JsWorkers(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsWorkers(napi_env env, Args<1>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   napi_value array = nullptr;
   napi_create_array(env, &array);
@@ -43,8 +40,7 @@ napi_value JsWorkers(napi_env env, napi_callback_info info) {
 }
 
 // parked(reactor): ids as bigints
-napi_value JsParked(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsParked(napi_env env, Args<1>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   napi_value array = nullptr;
   napi_create_array(env, &array);
@@ -62,10 +58,8 @@ napi_value JsParked(napi_env env, napi_callback_info info) {
 // registered; -EPERM: it is another thread's, and not parked; -EXDEV: not a connection of the
 // shared reactor. buffer: of the owner's read operation; its readers are not the owner's any more
 // until it is done.
-napi_value JsAssign(napi_env env, napi_callback_info info) {
-  Args<6> a(env, info);
+napi_value JsAssign(napi_env env, Args<6>& a) {
   EnvState& state = a.state();
-  state.flush_commands();
   JsReactor* r = state.reactor(a.u32(0));
   const VersionedId id = make_id(a.u32(1), a.u32(2));
   VcPool::Handle vc = NetVConnection::pool().address(id);
@@ -96,17 +90,14 @@ napi_value JsAssign(napi_env env, napi_callback_info info) {
 }
 
 // connectionEnded(reactor): lib has one connection less
-napi_value JsConnectionEnded(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
+napi_value JsConnectionEnded(napi_env env, Args<1>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   if (r) r->seat().connections.fetch_sub(1, std::memory_order_relaxed);
   return nullptr;
 }
 
 // syncReactor(reactor): returns when its net threads have run what was posted before
-napi_value JsSync(napi_env env, napi_callback_info info) {
-  Args<1> a(env, info);
-  a.state().flush_commands();
+napi_value JsSync(napi_env env, Args<1>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   if (r && !r->is_inline()) r->on_every_thread([](size_t) {});
   return nullptr;
@@ -116,13 +107,13 @@ napi_value JsSync(napi_env env, napi_callback_info info) {
 
 void register_worker_functions(napi_env env, napi_value exports, EnvState& state) {
   const Function table[] = {
-      {"attachShared", JsAttachShared},
-      {"registerSeat", JsRegister},
-      {"workers", JsWorkers},
-      {"parked", JsParked},
-      {"assign", JsAssign},
-      {"connectionEnded", JsConnectionEnded},
-      {"syncReactor", JsSync},
+      entry<JsAttachShared, kPlain>("attachShared"),
+      entry<JsRegister, kPlain>("registerSeat"),
+      entry<JsWorkers, kPlain>("workers"),
+      entry<JsParked, kPlain>("parked"),
+      entry<JsAssign, kCommand>("assign"),
+      entry<JsConnectionEnded, kPlain>("connectionEnded"),
+      entry<JsSync, kFlush>("syncReactor"),
   };
   register_functions(env, exports, state, table, std::size(table));
 }

@@ -65,12 +65,7 @@ int WriteBatch::fan_out(const int32_t* ids, uint32_t n, const char* bytes, size_
     NetVConnection* vc = length > 0 ? NetVConnection::pool().peek(id, owner) : nullptr;
     int code = 0;
     if (vc && !vc->write_refusal() && !vc->overcrowded() && vc->can_send()) {
-      const size_t sent = vc->write_some(bytes, length);
-      if (sent < length) {
-        BlockChain rest;
-        refer(sent, rest);
-        vc->queue_write(rest);
-      }
+      vc->write_now(bytes, length, refer);
     } else if (length < kShareFrom) {
       code = write(id, bytes, length);
     } else {

@@ -9,10 +9,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <vector>
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/indexed_heap.h"
 
 namespace netvc {
 
@@ -46,61 +46,26 @@ class TimerQueue {
 
   /// (Re-)arms: fires once at the first run() with now >= when.
   void arm(Timer& t, Nanos when) {
-    if (!t.armed()) {
-      t.at_ = heap_.size();
-      heap_.push_back(&t);
-    }
     t.when_ = when;
-    sift_down(sift_up(t.at_));
+    heap_.put(t);
   }
+  void cancel(Timer& t) { heap_.remove(t); }
 
-  void cancel(Timer& t) {
-    if (!t.armed()) return;
-    const size_t at = t.at_;
-    Timer* last = heap_.back();
-    heap_.pop_back();
-    t.at_ = Timer::kIdle;
-    if (last == &t) return;
-    place(last, at);
-    sift_down(sift_up(at));
-  }
-
-  Nanos next() const { return heap_.empty() ? kNever : heap_[0]->when_; }
+  Nanos next() const { return heap_.empty() ? kNever : heap_.first()->when_; }
   size_t size() const { return heap_.size(); }
 
   /// Fires what is due, but not more than are armed now, since one may re-arm itself for the past,
   /// and not more than kRun, so that ten thousand that are due together do not hold the turn.
   void run(Nanos now) {
     for (size_t budget = std::min(heap_.size(), kRun); budget > 0 && next() <= now; --budget) {
-      Timer* t = heap_[0];
+      Timer* t = heap_.first();
       cancel(*t);
       t->fire_(t->context_);  // may destroy t
     }
   }
 
  private:
-  void place(Timer* t, size_t at) {
-    heap_[at] = t;
-    t->at_ = at;
-  }
-  size_t sift_up(size_t at) {
-    Timer* t = heap_[at];
-    for (; at > 0 && heap_[(at - 1) / 2]->when_ > t->when_; at = (at - 1) / 2)
-      place(heap_[(at - 1) / 2], at);
-    place(t, at);
-    return at;
-  }
-  void sift_down(size_t at) {
-    Timer* t = heap_[at];
-    for (size_t child; (child = 2 * at + 1) < heap_.size(); at = child) {
-      if (child + 1 < heap_.size() && heap_[child + 1]->when_ < heap_[child]->when_) ++child;
-      if (heap_[child]->when_ >= t->when_) break;
-      place(heap_[child], at);
-    }
-    place(t, at);
-  }
-
-  std::vector<Timer*> heap_;
+  IndexedHeap<Timer, &Timer::when_, &Timer::at_> heap_;
 };
 
 }  // namespace netvc

@@ -140,9 +140,12 @@ void NetVConnection::linger_io(Direction& d) {
     const iovec iov{scratch, sizeof scratch};
     unsigned needs = 0;
     const ssize_t r = transport->read(con_, &iov, 1, &needs);
-    if (r > 0) continue;
-    if (r == -EAGAIN || r == -EWOULDBLOCK || r == -ENOBUFS || r == -ENOMEM)
-      return not_ready(Side::kRead);
+    if (r > 0) {
+      retries_of(Side::kRead) = 0;
+      continue;
+    }
+    if (r == -EAGAIN || r == -EWOULDBLOCK) return not_ready(Side::kRead);
+    if (out_of_memory(r, Side::kRead)) return;
     if (r < 0 || out_.empty()) return finish_close();
     graceful_ = false;  // the peer has ended; what is left of ours goes first
     return update_interest(Side::kRead);

@@ -28,15 +28,21 @@ NetVConnection::Shared& NetVConnection::shared() {
 void NetVConnection::note_failure(int error) {
   int none = 0;
   if (!failure_.compare_exchange_strong(none, error, std::memory_order_seq_cst)) return;
+  failures().fetch_add(1, std::memory_order_release);
   Shared* s = shared_.load(std::memory_order_seq_cst);
   if (!s) return;  // whoever registers from now on sees failure_
-  std::vector<Notice*> told;
+  std::map<uint64_t, Notice*> told;
   {
     std::lock_guard<std::mutex> lock(s->mutex);
     told.swap(s->on_failed);
   }
-  for (Notice* n : told)
+  for (const auto& [ticket, n] : told)
     n->tell(error);
+}
+
+std::atomic<uint32_t>& NetVConnection::failures() {
+  static std::atomic<uint32_t> n{0};
+  return n;
 }
 
 void NetVConnection::tell_failed(Notice* n, int error) {
@@ -49,7 +55,7 @@ void NetVConnection::tell_failed(Notice* n, int error) {
 bool NetVConnection::set_failed(VcPool::Handle self, int error, std::string text) {
   if (error == 0) error = EFAILEDSOCKET;
   Shared& s = self->shared();
-  std::vector<Notice*> told;
+  std::map<uint64_t, Notice*> told;
   {
     std::lock_guard<std::mutex> lock(s.mutex);
     int none = 0;
@@ -58,22 +64,35 @@ bool NetVConnection::set_failed(VcPool::Handle self, int error, std::string text
     if (!text.empty()) s.failure_text = std::make_shared<const std::string>(std::move(text));
     told.swap(s.on_failed);
   }
-  for (Notice* n : told)
+  failures().fetch_add(1, std::memory_order_release);
+  for (const auto& [ticket, n] : told)
     self->tell_failed(n, error);
   remote::post(self->id(), [](NetVConnection& vc) { vc.fail_here(); });
   return true;
 }
 
-void NetVConnection::on_failed(Notice* told) {
+uint64_t NetVConnection::on_failed(Notice* told) {
   Shared& s = shared();
   {
     std::lock_guard<std::mutex> lock(s.mutex);
     if (failure() == 0) {
-      s.on_failed.push_back(told);
-      return;
+      s.on_failed.emplace(++s.last_ticket, told);
+      return s.last_ticket;
     }
   }
   tell_failed(told, failure());
+  return 0;
+}
+
+Notice* NetVConnection::give_up_on_failed(uint64_t ticket) {
+  Shared* s = shared_.load(std::memory_order_seq_cst);
+  if (!s) return nullptr;
+  std::lock_guard<std::mutex> lock(s->mutex);
+  const auto it = s->on_failed.find(ticket);
+  if (it == s->on_failed.end()) return nullptr;
+  Notice* told = it->second;
+  s->on_failed.erase(it);
+  return told;
 }
 
 std::shared_ptr<const std::string> NetVConnection::failure_reason() {
@@ -87,10 +106,7 @@ bool NetVConnection::pop_pipelined(Pipelined* out) {
   Shared* s = shared_.load(std::memory_order_seq_cst);
   if (!s) return false;
   std::lock_guard<std::mutex> lock(s->mutex);
-  if (s->pipelined.empty()) return false;
-  *out = s->pipelined.front();
-  s->pipelined.pop_front();
-  return true;
+  return s->answers.pop(out);
 }
 
 // After set_failed, on the connection's thread: every armed operation has its end.

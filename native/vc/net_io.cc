@@ -85,7 +85,7 @@ void NetVConnection::not_ready(Side s) {
 
 // ENOMEM and ENOBUFS pass: try again in 10 ms, a few times, then it is an error (B-17).
 bool NetVConnection::out_of_memory(ssize_t r, Side s) {
-  if (!no_memory(r) || ++retries_ > kNoMemoryRetries) return false;
+  if (!no_memory(r) || ++retries_of(s) > kNoMemoryRetries) return false;
   handler->unschedule(direction(s));
   retry_later(kNoMemoryDelay);
   return true;
@@ -168,7 +168,7 @@ int64_t NetVConnection::fill_from_net(MIOBuffer& buf, int64_t toread) {
              transport->short_read_means_empty(con_)) {
     read.triggered = false;  // saves the read that would only answer EAGAIN
   }
-  retries_ = 0;
+  retries_of(Side::kRead) = 0;
   bytes_in_ += got - before;
   if (handler->now() - submit_time_ > kNew) handler->was_busy();
   handler->counters.read_bytes.add(got - before);
@@ -228,7 +228,7 @@ void NetVConnection::end_of_read(ssize_t r) {
 
 void NetVConnection::write_to_net() {
   if (connect_) return connect_progress();
-  if (!out_.empty() || writing_) {
+  if (messages_wait()) {
     if (send_queued() != Sent::kAll) return;
     if (shut_after_flush_) end_of_stream();
   }
@@ -258,6 +258,9 @@ void NetVConnection::write_vio_to_net() {
     towrite = std::min(reader->read_avail(), vio.ntodo());
   }
   if (towrite <= 0) return disable(Side::kWrite);
+  // A thread may have submitted a message and added these bytes behind it just now (AD-1).
+  take_messages();
+  if (!out_.empty()) return update_interest(Side::kWrite);
 
   unsigned needs = 0;
   int64_t accepted = 0;
@@ -280,7 +283,7 @@ void NetVConnection::write_vio_to_net() {
   }
   if (accepted == 0) return end_of_write(r, needs);
 
-  retries_ = 0;
+  retries_of(Side::kWrite) = 0;
   if (r < 0) {
     if (would_block(r) || r == -EINPROGRESS) {
       write.triggered = false;  // known already: no need to ask again

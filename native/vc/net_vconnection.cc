@@ -106,7 +106,7 @@ void NetVConnection::update_interest(Side s) {
   Direction& d = direction(s);
   const bool was = d.enabled;
   d.enabled = s == Side::kRead ? (read_vio.enabled && !connect_) || graceful_
-                               : write_vio.enabled || !out_.empty() || writing_ || connect_;
+                               : write_vio.enabled || messages_wait() || connect_;
   if (timeouts_ && d.enabled != was) timeouts_interest(d.enabled);
   if (handler) handler->reschedule(d);
 }

@@ -72,8 +72,18 @@ class NetVConnection final : public VConnection, public NetEvent {
   bool queue_write(BlockChain& message);
   /// Sends at once, without copying, when nothing is in front; queues what the kernel did not take.
   bool write_now(const void* data, size_t n);
-  /// What write_now sends at once: how many of the bytes. can_send() is true.
-  size_t write_some(const void* data, size_t n);
+  /// The same, of a message that several connections share: rest(from, chain) gives the blocks of
+  /// what is left from there on, when not everything could be sent at once.
+  template <class F>
+  bool write_now(const void* data, size_t n, F rest) {
+    if (!can_send()) return false;
+    const size_t sent = write_some(data, n);
+    if (sent == n) return true;
+    BlockChain left;
+    rest(sent, left);
+    append(left);
+    return true;
+  }
   int64_t queued_bytes() const { return out_.size(); }
   bool can_send() const { return !closed_now() && stream_open(); }
   /// Tells 0 as soon as unsent() <= mark, maybe at once; otherwise why it never will. Not on the
@@ -115,7 +125,13 @@ class NetVConnection final : public VConnection, public NetEvent {
   /// and armed operations end with ERROR. False when it had failed or was closed before.
   static bool set_failed(VersionedPool<NetVConnection>::Handle self, int error, std::string text);
   /// Told exactly once with the error, also when it has failed already; ENET_CLOSED: it was closed.
-  void on_failed(Notice* told);
+  /// The ticket to give it up with; 0: told already.
+  uint64_t on_failed(Notice* told);
+  /// The notice, which is the caller's again and never told; null: it was told, or is being told.
+  Notice* give_up_on_failed(uint64_t ticket);
+  /// How many connections of this process have failed or were closed, modulo 2^32; raised after
+  /// failure(). Who finds it unchanged needs not ask again.
+  static std::atomic<uint32_t>& failures();
   /// It is to get no new work, and goes on (SK-9): available() is false for everybody from then on,
   /// until it ends. Any thread.
   void set_log_off() { log_off_.store(true, std::memory_order_relaxed); }
@@ -313,6 +329,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   bool signal_error(int error, Side s);
   void not_ready(Side s);
   bool out_of_memory(ssize_t r, Side s);
+  uint8_t& retries_of(Side s) { return retries_[static_cast<size_t>(s)]; }
   int socket_error(int fallback);
   void net_activity() {
     if (timeouts_) return timeouts_moved();
@@ -344,6 +361,13 @@ class NetVConnection final : public VConnection, public NetEvent {
   ssize_t write_to_kernel(const iovec* iov, int count, unsigned* needs);
   Sent send_queued();
   void take_messages();
+  void append(const void* data, size_t n);
+  void append(BlockChain& message);
+  size_t write_some(const void* data, size_t n);
+  bool can_send_at_once() const;
+  size_t try_send(const void* data, size_t n);
+  // Something has to be sent in front of the write operation, or an end waits for that.
+  bool messages_wait() const { return !out_.empty() || writing_ || shut_after_flush_; }
   int serialise(WriteRequest* r);
   bool finish_writing();
   void writer_called(NetHandler& here);
@@ -351,6 +375,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   void drop_messages(int code);
   void uncount(int64_t n, int64_t requests, WriteRequest* done, int code);
   void tell_drained(int64_t left);
+  void take_back_answers(uint64_t order);
   void arm_write_deadline();
   static void on_write_deadline(void* vc);
 
@@ -420,7 +445,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   int latched_errno_ = 0;
   ssize_t pending_read_ = 1;  // <= 0: how the next read activation ends, seen after bytes (B-12)
   uint8_t shut_ = 0;
-  uint8_t retries_ = 0;
+  uint8_t retries_[2] = {};  // by side: times in a row that the system had no memory (B-17)
   VcContext context_;
   Event trap_event_ = Event::kWriteReady;
   bool trap_ = false;

@@ -77,14 +77,15 @@ void NetVConnection::take_messages() {
       r->next.store(nullptr, std::memory_order_relaxed);
       uncount(r->size(), 1, r, error);
     } else {
-      if (r->pipelined_count > 0) {
+      const Nanos deadline = r->deadline;
+      const Pipelined answers{r->pipelined_count, r->with_auth};
+      const uint64_t order = out_.append(r);
+      ++accepted;
+      if (answers.count > 0) {
         Shared& s = shared();
         std::lock_guard<std::mutex> lock(s.mutex);
-        s.pipelined.push_back({r->pipelined_count, r->with_auth});
+        s.answers.push(order, answers);
       }
-      const Nanos deadline = r->deadline;
-      out_.append(r);
-      ++accepted;
       if (deadline != 0) {
         if (!write_deadline_) write_deadline_ = std::make_unique<Timer>(&on_write_deadline, this);
         if (!write_deadline_->armed() || write_deadline_->when() > deadline)
@@ -134,19 +135,20 @@ ssize_t NetVConnection::write_to_kernel(const iovec* iov, int count, unsigned* n
 
 // As many pieces as one call takes, until all is out or the kernel has no room.
 NetVConnection::Sent NetVConnection::send_queued() {
-  for (int64_t pass = 0; pass < kPassLimit;) {
+  for (int64_t pass = 0;;) {
     take_messages();
-    if (out_.empty()) {
+    if (out_.empty()) {  // before the limit: whoever asked for the end of this must hear of it
       if (!finish_writing()) continue;
       return Sent::kAll;
     }
+    if (pass >= kPassLimit) break;
     iovec iov[kMaxIov];
     int64_t attempted = 0;
     unsigned needs = 0;
     const int count = out_.iovecs(iov, kMaxIov, &attempted);
     const ssize_t r = write_to_kernel(iov, count, &needs);
     if (r > 0) {
-      retries_ = 0;
+      retries_of(Side::kWrite) = 0;
       pass += r;
       const int64_t before = out_.requests();
       WriteRequest* through = out_.consume(r);
@@ -206,11 +208,18 @@ void NetVConnection::uncount(int64_t n, int64_t requests, WriteRequest* done, in
   while (done) {
     WriteRequest* next = done->next.load(std::memory_order_relaxed);
     Notice* told = done->told;
+    if (code != 0 && done->pipelined_count > 0 && done->order != 0) take_back_answers(done->order);
     done->destroy();
     if (told) tell_failed(told, code);
     done = next;
   }
   if (drains_) tell_drained(left);
+}
+
+void NetVConnection::take_back_answers(uint64_t order) {
+  Shared& s = shared();
+  std::lock_guard<std::mutex> lock(s.mutex);
+  s.answers.take_back(order);
 }
 
 void NetVConnection::tell_drained(int64_t left) {
@@ -252,29 +261,47 @@ void NetVConnection::on_write_deadline(void* p) {
 bool NetVConnection::queue_write(const void* data, size_t n) {
   if (!can_send()) return false;
   take_messages();
-  const int64_t before = out_.requests();
-  out_.append(data, n);
-  unsent_.add(static_cast<int64_t>(n), out_.requests() - before);
-  update_interest(Side::kWrite);
+  append(data, n);
   return true;
 }
 
 bool NetVConnection::queue_write(BlockChain& message) {
   if (!can_send()) return false;
   take_messages();
+  append(message);
+  return true;
+}
+
+void NetVConnection::append(const void* data, size_t n) {
+  const int64_t before = out_.requests();
+  out_.append(data, n);
+  unsent_.add(static_cast<int64_t>(n), out_.requests() - before);
+  update_interest(Side::kWrite);
+}
+
+void NetVConnection::append(BlockChain& message) {
   const int64_t before = out_.requests();
   const int64_t n = message.size();
   out_.append(message);
   unsent_.add(n, out_.requests() - before);
   update_interest(Side::kWrite);
-  return true;
 }
 
+// The beginning of a message, when nothing is in front of it and the kernel was not seen full: how
+// much has left. When that is nothing, what others have submitted before is in the queue. When it
+// is a part, the rest is the next to be queued, in front of all that others submit (SW-9).
 size_t NetVConnection::write_some(const void* data, size_t n) {
-  // Only when nothing is in front of it and the kernel was not seen full.
-  if (!out_.empty() || !writes_.idle() || !write.triggered || connect_ || !handler ||
-      recursion_ > 0)
-    return 0;
+  const size_t sent = can_send_at_once() ? try_send(data, n) : 0;
+  if (sent == 0) take_messages();
+  return sent;
+}
+
+bool NetVConnection::can_send_at_once() const {
+  return out_.empty() && writes_.idle() && write.triggered && !connect_ && handler &&
+         recursion_ == 0;
+}
+
+size_t NetVConnection::try_send(const void* data, size_t n) {
   const iovec iov{const_cast<void*>(data), n};
   unsigned needs = 0;
   const ssize_t r = write_to_kernel(&iov, 1, &needs);
@@ -289,8 +316,9 @@ size_t NetVConnection::write_some(const void* data, size_t n) {
 
 bool NetVConnection::write_now(const void* data, size_t n) {
   if (!can_send()) return false;
-  const size_t taken = write_some(data, n);
-  return taken == n || queue_write(static_cast<const char*>(data) + taken, n - taken);
+  const size_t sent = write_some(data, n);
+  if (sent < n) append(static_cast<const char*>(data) + sent, n - sent);
+  return true;
 }
 
 }  // namespace netvc

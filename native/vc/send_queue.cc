@@ -1,6 +1,8 @@
 #include "vc/send_queue.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace netvc {
 
@@ -15,6 +17,7 @@ void set_next(WriteRequest* r, WriteRequest* next) {
 
 void SendQueue::link(WriteRequest* r) {
   set_next(r, nullptr);
+  r->prev = tail_;
   if (tail_) {
     set_next(tail_, r);
   } else {
@@ -22,6 +25,23 @@ void SendQueue::link(WriteRequest* r) {
   }
   tail_ = r;
   ++requests_;
+  if (r->deadline != 0) deadlines_.put(*r);
+}
+
+void SendQueue::unlink(WriteRequest* r) {
+  WriteRequest* next = next_of(r);
+  if (r->prev) {
+    set_next(r->prev, next);
+  } else {
+    head_ = next;
+  }
+  if (next) {
+    next->prev = r->prev;
+  } else {
+    tail_ = r->prev;
+  }
+  --requests_;
+  deadlines_.remove(*r);
 }
 
 WriteRequest* SendQueue::plain_tail() {
@@ -39,9 +59,11 @@ void SendQueue::append(BlockChain& message) {
   plain_tail()->append(message);
 }
 
-void SendQueue::append(WriteRequest* r) {
+uint64_t SendQueue::append(WriteRequest* r) {
   size_ += r->size();
+  r->order = ++last_order_;
   if (!tail_ || !tail_->absorb(r)) link(r);
+  return last_order_;
 }
 
 int SendQueue::iovecs(iovec* iov, int max, int64_t* attempted) const {
@@ -64,9 +86,7 @@ WriteRequest* SendQueue::consume(int64_t n) {
   while (head_ && n >= head_->size()) {
     WriteRequest* r = head_;
     n -= r->size();
-    head_ = next_of(r);
-    if (!head_) tail_ = nullptr;
-    --requests_;
+    unlink(r);
     if (!r->told) {
       r->destroy();
       continue;
@@ -79,7 +99,10 @@ WriteRequest* SendQueue::consume(int64_t n) {
     }
     last_told = r;
   }
-  if (n > 0) head_->consume(n);
+  if (n > 0) {
+    head_->consume(n);
+    deadlines_.remove(*head_);
+  }
   return told;
 }
 
@@ -87,47 +110,24 @@ WriteRequest* SendQueue::take_all() {
   size_ = 0;
   requests_ = 0;
   tail_ = nullptr;
+  deadlines_.clear();
   return std::exchange(head_, nullptr);
 }
 
 WriteRequest* SendQueue::take_expired(Nanos now) {
-  WriteRequest* expired = nullptr;
-  WriteRequest* last = nullptr;
-  WriteRequest* before = nullptr;
-  for (WriteRequest* r = head_; r;) {
-    WriteRequest* next = next_of(r);
-    if (r->deadline == 0 || r->deadline > now || !r->untouched()) {
-      before = r;
-      r = next;
-      continue;
-    }
-    if (before) {
-      set_next(before, next);
-    } else {
-      head_ = next;
-    }
-    if (tail_ == r) tail_ = before;
+  std::vector<WriteRequest*> expired;
+  while (!deadlines_.empty() && deadlines_.first()->deadline <= now) {
+    WriteRequest* r = deadlines_.first();
+    unlink(r);
     size_ -= r->size();
-    --requests_;
-    set_next(r, nullptr);
-    if (last) {
-      set_next(last, r);
-    } else {
-      expired = r;
-    }
-    last = r;
-    r = next;
+    expired.push_back(r);
   }
-  return expired;
-}
-
-Nanos SendQueue::next_deadline() const {
-  Nanos earliest = 0;
-  for (const WriteRequest* r = head_; r; r = next_of(r)) {
-    if (r->deadline != 0 && r->untouched() && (earliest == 0 || r->deadline < earliest))
-      earliest = r->deadline;
-  }
-  return earliest;
+  std::sort(expired.begin(), expired.end(),
+            [](const WriteRequest* a, const WriteRequest* b) { return a->order < b->order; });
+  WriteRequest* first = nullptr;
+  for (size_t i = expired.size(); i-- > 0; first = expired[i])
+    set_next(expired[i], first);
+  return first;
 }
 
 }  // namespace netvc

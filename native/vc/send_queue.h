@@ -8,6 +8,7 @@
 
 #include <sys/uio.h>
 
+#include "base/indexed_heap.h"
 #include "vc/write_request.h"
 
 namespace netvc {
@@ -28,8 +29,8 @@ class SendQueue {
   void append(const void* data, size_t n);
   /// By reference; takes the blocks.
   void append(BlockChain& message);
-  /// Takes the request.
-  void append(WriteRequest* r);
+  /// Takes the request, which may be gone then; its order in the queue.
+  uint64_t append(WriteRequest* r);
 
   /// Pieces for one writev, of as many messages as fit.
   int iovecs(iovec* iov, int max, int64_t* attempted) const;
@@ -38,19 +39,23 @@ class SendQueue {
   WriteRequest* consume(int64_t n);
   /// Everything, in order; the queue is empty then.
   WriteRequest* take_all();
-  /// The messages whose deadline has come and of which nothing has left.
+  /// The messages whose deadline has come and of which nothing has left, in order; O(log n) each.
   WriteRequest* take_expired(Nanos now);
-  /// The earliest deadline, 0 for none.
-  Nanos next_deadline() const;
+  /// The earliest deadline of those of which nothing has left, 0 for none.
+  Nanos next_deadline() const { return deadlines_.empty() ? 0 : deadlines_.first()->deadline; }
 
  private:
   WriteRequest* plain_tail();
   void link(WriteRequest* r);
+  void unlink(WriteRequest* r);
 
   WriteRequest* head_ = nullptr;
   WriteRequest* tail_ = nullptr;
   int64_t size_ = 0;
   int64_t requests_ = 0;
+  uint64_t last_order_ = 0;
+  // Those that have one, until something of them has left.
+  IndexedHeap<WriteRequest, &WriteRequest::deadline, &WriteRequest::deadline_at> deadlines_;
 };
 
 }  // namespace netvc

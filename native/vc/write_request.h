@@ -62,8 +62,11 @@ class WriteRequest {
   Notice* told = nullptr;
   Nanos deadline = 0;            // 0: none. Untouched at this time, it is taken back (ETIMEDOUT)
   uint32_t pipelined_count = 0;  // answers that this message will get (F-134)
+  uint32_t deadline_at = ~uint32_t{0};  // of the send queue's heap
   bool with_auth = false;
+  uint64_t order = 0;  // among those that the connection has taken; 0: not yet
   std::atomic<WriteRequest*> next{nullptr};  // of the list that it is in
+  WriteRequest* prev = nullptr;              // in the send queue only
 
   /// Requests that exist in this process.
   static int64_t live();

@@ -195,6 +195,24 @@ describe('what can be written', () => {
       expect(client.popPipelined()).toBeUndefined()
     })
 
+    test('what is taken back takes its expected answers with it (F-134)', async () => {
+      const { client } = await filled(box.world)
+      const late = [1, 2, 3].map((pipelinedCount) =>
+        told(client, 'x', { pipelinedCount, timeout: 5 }),
+      )
+      const stays = told(client, 'y', { pipelinedCount: 4, auth: true, timeout: 60_000 })
+      await Promise.allSettled(late)
+      let first: ReturnType<VConnection['popPipelined']>
+      await eventually(() => (first = client.popPipelined()) !== undefined, 'its writer has it')
+      expect(first).toEqual({ count: 4, auth: true })
+      expect(client.popPipelined()).toBeUndefined()
+      const lost = told(client, 'z', { pipelinedCount: 5 })
+      const handle = new VCHandle(client.slot, client.version)
+      handle.setFailed('over')
+      await Promise.allSettled([stays, lost])
+      expect(handle.popPipelined()).toBeUndefined()
+    })
+
     test('timeout: nothing has left, so it is taken back, and never arrives (ETIMEDOUT)', async () => {
       const { world } = box
       const { client, server, bytes } = await filled(world)

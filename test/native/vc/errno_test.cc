@@ -202,6 +202,43 @@ TEST_CASE("B-17 4.5: after five retries ENOBUFS and ENOMEM are errors") {
   }
 }
 
+TEST_CASE("B-17 4.5: each direction has its own five retries") {
+  LeakCheck leaks;
+  Faults faults;
+  Loop loop;
+  loop.exact_lists = false;
+  VcAndPeer c(loop, Family::kTcp4);
+  Recorder rec;
+  Buf in, out("x");
+  c.peer.send("y");
+  REQUIRE(wait_fd(c->get_socket(), POLLIN));
+  for (const SocketOp op : {SocketOp::kRead, SocketOp::kWrite}) {
+    const Fault no = fail(ENOBUFS);
+    faults.script(op, c->get_socket(), {no, no, no, no, no});
+  }
+  c->do_io_read(&rec, 1, in.m);
+  c->do_io_write(&rec, 1, out.r);
+  REQUIRE(loop.until([&] { return rec.told.size() == 2; }));
+  CHECK_EQ(rec.endings(Side::kRead), "RC");
+  CHECK_EQ(rec.endings(Side::kWrite), "WC");
+  CHECK_EQ(faults.left(), 0);
+}
+
+TEST_CASE("B-17: ENOBUFS while a graceful close reads the rest is tried again, not waited out") {
+  LeakCheck leaks;
+  Faults faults;
+  Loop loop;
+  loop.exact_lists = false;
+  VcAndPeer c(loop, Family::kTcp4);
+  c.peer.shutdown(SHUT_WR);
+  REQUIRE(wait_fd(c->get_socket(), POLLIN));
+  loop.settle();
+  faults.script(SocketOp::kRead, c->get_socket(), {fail(ENOBUFS), fail(ENOMEM)});
+  c->close_gracefully();
+  CHECK(loop.until([&] { return !c.alive(); }));
+  CHECK_EQ(faults.left(), 0);
+}
+
 TEST_CASE("B-17 4.5: ENOBUFS and ENOMEM are tried again after 10 ms, with nobody told") {
   for (int error : {ENOBUFS, ENOMEM}) {
     CAPTURE(error);

@@ -78,6 +78,26 @@ TEST_CASE_FIXTURE(Fixture, "SK-4: code 0 becomes EFAILEDSOCKET") {
   CHECK_EQ(write(c.id, "x", 1), EFAILEDSOCKET);
 }
 
+TEST_CASE_FIXTURE(Fixture, "SK-7: who gives up before gets its notice back, and is not told") {
+  Notices other;
+  Notice* mine = told.notice();
+  held->on_failed(other.notice());
+  const uint64_t ticket = held->on_failed(mine);
+  const uint64_t last = held->on_failed(other.notice());
+  CHECK_NE(ticket, 0);
+  CHECK_EQ(held->give_up_on_failed(ticket), mine);
+  CHECK_EQ(held->give_up_on_failed(ticket), nullptr);
+  CHECK_EQ(held->give_up_on_failed(last + 1), nullptr);
+  const uint32_t before = NetVConnection::failures().load();
+  CHECK(set_failed(EIO));
+  CHECK_EQ(NetVConnection::failures().load(), before + 1);
+  CHECK_EQ(other.codes, Codes{EIO, EIO});
+  CHECK_EQ(held->give_up_on_failed(last), nullptr);  // told
+  CHECK(told.codes.empty());
+  CHECK_EQ(held->on_failed(mine), 0);  // has failed: told at once
+  CHECK_EQ(told.codes, Codes{EIO});
+}
+
 TEST_CASE_FIXTURE(Fixture, "SK-4: of many threads one is the first") {
   std::atomic<int> first{0};
   std::vector<std::thread> threads;

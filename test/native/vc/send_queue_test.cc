@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "support/buffer_helpers.h"
@@ -174,6 +175,49 @@ TEST_CASE_FIXTURE(Fixture, "deadlines: one that is on its way is not taken back"
   CHECK_EQ(q.next_deadline(), 0);
   CHECK_EQ(finish(q.consume(1), 0), 1);
   CHECK_EQ(told.codes, std::vector{1, 0});
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "deadlines: each of 40,000 comes in its time, and they are told in order") {
+  Random random(take_seed("deadlines"));
+  constexpr size_t kMany = 40'000;
+  std::vector<Nanos> due;
+  for (size_t i = 0; i < kMany; ++i) {
+    due.push_back(1 + static_cast<Nanos>(random.below(2 * kMany)));
+    q.append(message("x", false, due.back()));
+  }
+  std::vector<Nanos> sorted = due;
+  std::sort(sorted.begin(), sorted.end());
+  size_t through = 0;
+  while (through < kMany) {
+    const Nanos now = q.next_deadline();
+    CHECK_EQ(now, sorted[through]);
+    uint64_t before = 0;
+    for (WriteRequest* r = q.take_expired(now); r; ++through) {
+      WriteRequest* next = r->next.load();
+      CHECK_EQ(r->deadline, now);
+      CHECK_GT(r->order, before);
+      before = r->order;
+      r->destroy();
+      r = next;
+    }
+  }
+  CHECK(q.empty());
+  CHECK_EQ(q.requests(), 0);
+  CHECK_EQ(q.next_deadline(), 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "deadlines: what is taken out otherwise is not met again") {
+  q.append(message("aa", true, 10));
+  q.append(message("bb", true, 20));
+  q.append(message("cc", true, 30));
+  CHECK_EQ(finish(q.consume(2), 0), 1);
+  CHECK_EQ(q.next_deadline(), 20);
+  CHECK_EQ(finish(q.take_all(), 7), 2);
+  CHECK_EQ(q.next_deadline(), 0);
+  q.append(message("dd", true, 40));
+  CHECK_EQ(q.next_deadline(), 40);
+  CHECK_EQ(finish(q.take_expired(100), 1), 1);
 }
 
 TEST_CASE_FIXTURE(Fixture, "deadlines: all of them at once leave it empty") {

@@ -168,6 +168,76 @@ TEST_CASE_FIXTURE(Fixture, "B-34 F-134: pipelined counts 0, 1, max and max + 1")
   CHECK_FALSE(c->pop_pipelined(&p));
 }
 
+TEST_CASE_FIXTURE(Fixture, "F-134: the answers of a message that never leaves are not expected") {
+  using Counts = std::vector<uint32_t>;
+  const auto expected = [this] {
+    Counts counts;
+    NetVConnection::Pipelined p{};
+    while (c->pop_pipelined(&p))
+      counts.push_back(p.count);
+    return counts;
+  };
+  VcPool::Handle held = NetVConnection::pool().address(c.id);
+  const auto late = monotonic_now() + 5 * kMillisecond;
+  SUBCASE("expired: the others keep their order") {
+    block_kernel();
+    for (uint32_t i = 1; i <= 200; ++i) {
+      const Nanos deadline = i % 20 == 0 ? 0 : late;
+      CHECK_EQ(send_told("x", {.deadline = deadline, .pipelined_count = i}), 0);
+    }
+    REQUIRE(loop.until([&] { return told.codes.size() == 190; }));
+    CHECK_EQ(expected(), Counts{20, 40, 60, 80, 100, 120, 140, 160, 180, 200});
+    unblock_kernel();
+  }
+  SUBCASE("expired when its answers were asked for already: no other one pays") {
+    block_kernel();
+    CHECK_EQ(send_told("x", {.deadline = late, .pipelined_count = 1}), 0);
+    CHECK_EQ(send_told("y", {.pipelined_count = 2}), 0);
+    loop.settle();
+    NetVConnection::Pipelined p{};
+    REQUIRE(c->pop_pipelined(&p));
+    REQUIRE(loop.until([&] { return !told.codes.empty(); }));
+    CHECK_EQ(expected(), Counts{2});
+    unblock_kernel();
+  }
+  SUBCASE("one that has begun to leave is answered") {
+    faults.script(SocketOp::kWrite, fd(), {at_most(1), fail(EAGAIN)});
+    CHECK_EQ(send_told("xy", {.deadline = late, .pipelined_count = 1}), 0);
+    loop.settle();
+    unblock_kernel();
+    CHECK_EQ(told.codes, Codes{0});
+    CHECK_EQ(expected(), Counts{1});
+  }
+  SUBCASE("set_failed") {
+    CHECK_EQ(send("sent", {.pipelined_count = 1}), 0);
+    loop.settle();
+    block_kernel();
+    CHECK_EQ(send_told("x", {.pipelined_count = 2}), 0);
+    CHECK_EQ(send("y", {.pipelined_count = 3}), 0);
+    NetVConnection::set_failed(held.again(), EIO, {});
+    loop.settle();
+    CHECK_EQ(told.codes, Codes{EIO});
+    NetVConnection::Pipelined p{};
+    REQUIRE(held->pop_pipelined(&p));
+    CHECK_EQ(p.count, 1);
+    CHECK_FALSE(held->pop_pipelined(&p));
+  }
+  SUBCASE("an error of the socket, and a close with a reset") {
+    for (const bool reset : {false, true}) {
+      VcAndPeer d(loop, Family::kTcp4);
+      VcPool::Handle h = NetVConnection::pool().address(d.id);
+      faults.always(SocketOp::kWrite, d->get_socket(), fail(reset ? EAGAIN : ETIMEDOUT));
+      CHECK_EQ(write(d.id, "x", 1, {.told = told.notice(), .pipelined_count = 2}), 0);
+      loop.settle();
+      if (reset) d->close_with_reset();
+      loop.settle();
+      NetVConnection::Pipelined p{};
+      CHECK_FALSE(h->pop_pipelined(&p));
+    }
+    CHECK_EQ(told.codes, Codes{ETIMEDOUT, ENET_CLOSED});
+  }
+}
+
 // --- overcrowded --------------------------------------------------------------------------------
 
 TEST_CASE_FIXTURE(Fixture, "SW-5 SW-13 SW-14 F-133 INV-30: overcrowded from the limit on") {
