@@ -164,10 +164,29 @@ describe('limits of a listener', () => {
 
     test('closing the listener, and the reactor, while it waits (CL-7)', async () => {
       const { world } = box
-      const served = await serve(world, { maxConnections: 1, acceptRate: 1 })
-      const clients = await Promise.all([1, 2, 3].map(() => world.reactor.connect(served.address)))
-      await eventually(() => served.limited.length > 0, 'the limit holds')
-      for (const vc of clients) vc.doIoClose()
+      const reactor = world.another()
+      const accepted: VConnection[] = []
+      const limited: AcceptLimit[] = []
+      const listeners = await Promise.all(
+        ['listener', 'reactor'].map(() =>
+          reactor.listen('tcp://127.0.0.1:0', (vc) => void accepted.push(vc), {
+            maxConnections: 1,
+            onLimited: (limit) => limited.push(limit),
+          }),
+        ),
+      )
+      const clients = await Promise.all(
+        [0, 0, 0, 1, 1, 1].map((n) => world.reactor.connect(listeners[n].addresses[0])),
+      )
+      const waits = () => listeners.map((l) => l.stats().waitsForConnections > 0)
+      await eventually(() => waits().every(Boolean) && accepted.length === 2, 'the limits hold')
+      const ended = Promise.all(clients.map((vc) => world.check(vc).recorder.end()))
+      await listeners[0].close()
+      await reactor.close()
+      // Those that were accepted and those that waited have their end, and nobody came any more.
+      expect((await ended).filter((end) => end !== 'EOS' && end !== 'ERROR')).toEqual([])
+      expect(accepted.length).toBe(2)
+      expect(limited.every((limit) => limit === 'connections')).toBe(true)
     })
 
     test('without limits nothing is counted; wrong ones are refused', async () => {

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import {
   tunnel,
   VCEvent,
@@ -6,7 +7,7 @@ import {
   type VConnection,
   type VIO,
 } from 'netvc'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { abstractAddress } from '../support/addresses.js'
 import { onBothEngines } from '../support/engines.js'
 import { turn, useWorld, type World } from '../support/fixture.js'
@@ -31,6 +32,10 @@ interface Scene {
 }
 
 type Call = (s: Scene) => unknown
+
+// Where the lines of a trace go.
+const nowhere = openSync('/dev/null', 'w')
+afterAll(() => closeSync(nowhere))
 
 const calls: Record<string, Call> = {
   'doIoClose, own': ({ vc }) => vc.doIoClose(),
@@ -77,6 +82,33 @@ const calls: Record<string, Call> = {
   'tunnel with the peer of another, closed at once': ({ vc, other }) => tunnel(vc, other).close(),
   'tunnel.close by its leg': ({ vc, other }) => {
     tunnel(other, vc)
+    vc.doIoClose()
+  },
+  'tunnel, with timeouts': ({ vc, other }) => tunnel(vc, other, { inactivityTimeout: 1 }),
+  'setInactivityTimeout, 1 ms': ({ vc }) => vc.setInactivityTimeout(1),
+  'setInactivityTimeout, then cancelled': ({ vc }) => {
+    vc.setInactivityTimeout(1)
+    vc.setInactivityTimeout(0)
+  },
+  'setActiveTimeout, then closed': ({ vc }) => {
+    vc.setActiveTimeout(1)
+    vc.doIoClose()
+  },
+  addToKeepAliveQueue: ({ vc }) => vc.addToKeepAliveQueue(),
+  'addToActiveQueue, then the other queue': ({ vc }) => {
+    void vc.addToActiveQueue()
+    vc.addToKeepAliveQueue()
+    vc.removeFromQueues()
+  },
+  sendOOB: ({ vc }) => void vc.sendOOB('!').catch(() => {}),
+  'sendOOB, then closed': ({ vc }) => {
+    void vc.sendOOB('!').catch(() => {})
+    vc.doIoClose()
+  },
+  setOriginTrace: ({ vc }) => vc.setOriginTrace({ fd: nowhere }),
+  migrate: ({ world, vc }) => void (world.threads > 0 && vc.migrate(0).catch(() => {})),
+  'migrate, then closed': ({ world, vc }) => {
+    if (world.threads > 0) void vc.migrate(0).catch(() => {})
     vc.doIoClose()
   },
   inspect: ({ vc }) => vc.inspect(),

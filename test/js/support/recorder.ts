@@ -86,12 +86,14 @@ export class Recorder {
       this.#ended = false
       this.#ndone = 0
     }
+    if (vio.vc.closed) this.#wrong('event after close', event, vio)
+    // Timeouts may come at any time, also after the terminal event, and count nothing (INV-2).
+    if (event === VCEvent.INACTIVITY_TIMEOUT || event === VCEvent.ACTIVE_TIMEOUT) return
     if (this.#ended) {
       // Raised after COMPLETE and reenabled: a new arming for INV-2 (VIO-1).
       if (vio.ndone <= this.#ndone) this.#wrong('event after the terminal one', event, vio)
       this.#ended = false
     }
-    if (vio.vc.closed) this.#wrong('event after close', event, vio)
     if (vio.ndone < this.#ndone) this.#wrong('ndone went back', event, vio)
     const complete = event === VCEvent.READ_COMPLETE || event === VCEvent.WRITE_COMPLETE
     if (complete && vio.ndone < vio.nbytes) this.#wrong('complete before nbytes', event, vio)

@@ -209,6 +209,13 @@ describe('accepted connections are spread over workers', () => {
         // A chooser may name the one that has just gone: then the own handler gets it.
         const answers = typeof distribute === 'function' ? /^((\d+|own)\n)?$/ : /^(\d+\n)?$/
         expect(texts.filter((text) => !answers.test(text))).toEqual([])
+        // Only the victim's are ended: those who stay answer theirs. (The chooser names the victim.)
+        if (typeof distribute === 'string') {
+          const answered = texts.filter((text) => text !== '').map((text) => text.trim())
+          const stay = workers.map((w) => String(w.threadId))
+          expect([...new Set(answered)]).toEqual(expect.arrayContaining(stay))
+          if (distribute === 'round-robin') expect(answered.length).toBeGreaterThanOrEqual(75)
+        }
         await victim.terminate()
         expect(tally(await clients(world, address, 6))['own']).toBeUndefined()
       }

@@ -1,5 +1,6 @@
 // Acceptors and net threads: one dedicated thread that hands over, and a socket shared by all.
 #include <atomic>
+#include <latch>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -98,6 +99,47 @@ TEST_CASE("AC-1 AC-4 F-074: one socket on every thread; each connection is deliv
   CHECK_EQ(total(), 200);
   UniqueFd fd(::socket(AF_INET, SOCK_STREAM, 0));
   CHECK_EQ(::connect(fd.get(), at.sa(), at.len()), -1);  // the last one closed the socket
+}
+
+TEST_CASE(
+    "AC-1 AC-4 F-074: every thread accepts: the one that is free, while the others are busy") {
+  LeakCheck leaks;
+  NetThreads threads(3);
+  Ref<ListenSocket> socket;
+  REQUIRE_EQ(ListenSocket::open(loopback(Family::kTcp4), {}, &socket), 0);
+  std::vector<std::unique_ptr<ThreadLog>> logs;
+  std::vector<Ref<Acceptor>> acceptors;
+  for (size_t i = 0; i < 3; ++i) {
+    logs.push_back(std::make_unique<ThreadLog>());
+    NetHandler* own = &threads[i];
+    acceptors.emplace_back(
+        new Acceptor(socket, logs[i].get(), [own]() -> NetHandler& { return *own; }));
+    start_on(*own, acceptors[i], true);
+  }
+  for (size_t free = 0; free < 3; ++free) {
+    CAPTURE(free);
+    std::latch busy(2), over(1);
+    for (size_t i = 0; i < 3; ++i) {
+      if (i == free) continue;
+      threads[i].post([&](NetHandler&) {
+        busy.count_down();
+        over.wait();
+      });
+    }
+    busy.wait();
+    std::vector<RawPeer> clients;
+    for (int i = 0; i < 5; ++i)
+      clients.push_back(dial(socket->address()));
+    const bool all = wait_for([&] { return logs[free]->accepted == 5; });
+    over.count_down();
+    CHECK(all);
+    logs[free]->accepted = 0;
+  }
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK_EQ(logs[i]->accepted, 0);
+    Acceptor::cancel(acceptors[i]);
+    REQUIRE(wait_for([&] { return logs[i]->stopped == 1; }));
+  }
 }
 
 TEST_CASE(

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <memory>
 
 #include "support/accept_log.h"
@@ -185,30 +186,180 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK_EQ(again.opened, 1);
 }
 
-TEST_CASE("INV-19 TH-1: the count is exact over every way to fail") {
+TEST_CASE("INV-19 TH-1: the count is exact over every way a connect fails at once") {
+  struct Way {
+    const char* name;
+    int error;
+    std::function<void(NetVCOptions&, Faults&)> prepare;
+  };
+  Address here;
+  REQUIRE(Address::from_ip("127.0.0.1", 0, &here));
+  Ref<ListenSocket> taken;
+  REQUIRE_EQ(ListenSocket::open(loopback(Family::kTcp4), {}, &taken), 0);
+  const auto call = [](SocketOp op, int error) {
+    return [op, error](NetVCOptions&, Faults& f) { f.script(op, Faults::kAnyFd, {fail(error)}); };
+  };
+  std::vector<Way> ways = {
+      {"an address of another machine", EADDRNOTAVAIL,
+       [](NetVCOptions& o, Faults&) {
+         o.addr_binding = AddrBinding::kIntf;
+         REQUIRE(Address::from_ip("192.0.2.1", 0, &o.local_ip));
+       }},
+      {"no address to bind to", EAFNOSUPPORT,
+       [](NetVCOptions& o, Faults&) { o.addr_binding = AddrBinding::kIntf; }},
+      {"a local port in use", EADDRINUSE,
+       [&](NetVCOptions& o, Faults&) {
+         o.addr_binding = AddrBinding::kIntf;
+         o.local_ip = here;
+         o.local_port = taken->address().port();
+       }},
+      {"an unknown congestion control", ENOENT,
+       [](NetVCOptions& o, Faults&) { o.congestion_control = "no-such-thing"; }},
+      {"a segment size that nobody takes", EINVAL,
+       [](NetVCOptions& o, Faults&) { o.max_segment_size = 50; }},
+  };
+  for (int error : {EMFILE, ENFILE, ENOBUFS, ENOMEM})
+    ways.push_back({"socket", error, call(SocketOp::kSocket, error)});
+  for (int error : {ECONNREFUSED, ENETUNREACH, EADDRNOTAVAIL, EACCES})
+    ways.push_back({"connect", error, call(SocketOp::kConnect, error)});
+
+  for (const Way& way : ways) {
+    for (const bool strict : {false, true}) {
+      CAPTURE(std::string(way.name));
+      CAPTURE(way.error);
+      CAPTURE(strict);
+      LeakCheck leaks;
+      Loop loop;
+      Faults faults;
+      NetVCOptions options;
+      ConnectLog log;
+      way.prepare(options, faults);
+      const Address to = taken->address();
+      if (strict) {
+        connect_s(loop.h, to, options, &log);
+      } else {
+        connect_re(loop.h, to, options, &log);
+      }
+      CHECK_EQ(log.failed, 1);
+      CHECK_EQ(log.opened, 0);
+      CHECK_EQ(log.error.code, way.error);
+      CHECK_EQ(leaks.sockets(), 0);
+      CHECK_EQ(faults.left(), 0);
+    }
+  }
+}
+
+TEST_CASE("INV-19 TH-1: the count is exact over every way an attempt under way ends") {
+  LeakCheck leaks;
+  auto loop = std::make_unique<Loop>();
+  Faults faults;
+  Ref<ListenSocket> socket;
+  REQUIRE_EQ(ListenSocket::open(loopback(Family::kTcp4), {}, &socket), 0);
+  const Address to = socket->address();
+  ConnectLog log;
+  SUBCASE("nobody listens") {
+    socket.reset();
+    connect_s(loop->h, to, {}, &log);
+    REQUIRE(loop->until([&] { return log.told(); }));
+    CHECK_EQ(log.error.error_number, ECONNREFUSED);
+  }
+  SUBCASE("its time is over") {
+    faults.script(SocketOp::kConnect, Faults::kAnyFd, {fail(EINPROGRESS)});
+    connect_s(loop->h, to, {}, &log, 10 * kMillisecond);
+    CHECK_EQ(leaks.sockets(), 1);
+    REQUIRE(loop->until([&] { return log.told(); }));
+    CHECK_EQ(log.failed, 1);
+  }
+  SUBCASE("it is cancelled") {
+    ConnectAction action = connect_s(loop->h, to, {}, &log);
+    CHECK_EQ(leaks.sockets(), 1);
+    action.cancel();
+    loop->settle();
+    CHECK_FALSE(log.told());
+  }
+  SUBCASE("it opens, and is closed") {
+    connect_s(loop->h, to, {}, &log);
+    REQUIRE(loop->until([&] { return log.told(); }));
+    CHECK_EQ(log.opened, 1);
+    CHECK_EQ(leaks.sockets(), 1);
+    log.vc()->do_io_close();
+  }
+  SUBCASE("the handler ends") {
+    faults.script(SocketOp::kConnect, Faults::kAnyFd, {fail(EINPROGRESS)});
+    connect_s(loop->h, to, {}, &log);
+    CHECK_EQ(leaks.sockets(), 1);
+    loop.reset();
+  }
+  CHECK_EQ(leaks.sockets(), 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "INV-19 TH-1: the count is exact over every way that accepting fails") {
+  Faults faults;
+  listen();
+  int64_t served = 0;
+  for (int error : {ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM, EINTR}) {
+    CAPTURE(error);
+    faults.script(SocketOp::kAccept, socket->fd(), {fail(error)});
+    RawPeer client = dial(socket->address());
+    // Whoever waited is served at the next attempt, or closed to free a descriptor.
+    REQUIRE(loop.until([&] {
+      return static_cast<int64_t>(log.accepted.size()) + counters().accept_rescued.get() > served;
+    }));
+    served = static_cast<int64_t>(log.accepted.size()) + counters().accept_rescued.get();
+    for (VersionedId id : log.accepted) {
+      if (VcPool::Handle vc = NetVConnection::pool().address(id)) {
+        CHECK_EQ(leaks.sockets(), 1);
+        vc->do_io_close();
+      }
+    }
+    CHECK_EQ(leaks.sockets(), 0);
+    CHECK_EQ(faults.left(), 0);
+  }
+  RawPeer(dial(socket->address())).reset();  // gone before it was accepted
+  RawPeer last = dial(socket->address());
+  const size_t before = log.accepted.size();
+  REQUIRE(loop.until([&] { return log.accepted.size() > before; }));
+  loop.settle();
+  for (size_t i = before; i < log.accepted.size(); ++i)
+    NetVConnection::pool().address(log.accepted[i])->do_io_close();
+  CHECK_EQ(leaks.sockets(), 0);
+}
+
+TEST_CASE(
+    "B-6 TH-3 TH-4: a connect that got one of the last descriptors fails, and gives it back") {
   LeakCheck leaks;
   Loop loop;
-  Faults faults;
-  NetVCOptions bad;
-  bad.addr_binding = AddrBinding::kIntf;
-  REQUIRE(Address::from_ip("192.0.2.1", 0, &bad.local_ip));  // not of this machine
-  ConnectLog log;
-  connect_re(loop.h, loopback(Family::kTcp4), bad, &log);
-  CHECK_EQ(log.failed, 1);
-  CHECK_EQ(leaks.sockets(), 0);
-  for (int error : {EMFILE, ENFILE, ENOBUFS}) {
-    faults.script(SocketOp::kSocket, Faults::kAnyFd, {fail(error)});
-    connect_re(loop.h, loopback(Family::kTcp4), {}, &log);
-    CHECK_EQ(log.error.code, error);
+  Ref<ListenSocket> socket;
+  REQUIRE_EQ(ListenSocket::open(loopback(Family::kTcp4), {}, &socket), 0);
+  rlimit old{};
+  ::getrlimit(RLIMIT_NOFILE, &old);
+  UniqueFd probe(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const int next = probe.get();  // what the socket will be
+  probe.reset();
+  rlimit low{static_cast<rlim_t>(next + Throttle::kHyper - 1), old.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &low);
+  // The limit is looked at once a second.
+  REQUIRE(loop.until(
+      [&] { return Throttle::process().limit(monotonic_now()) < static_cast<int64_t>(next) + 9; }));
+  for (const bool strict : {false, true}) {
+    CAPTURE(strict);
+    ConnectLog log;
+    if (strict) {
+      connect_s(loop.h, socket->address(), {}, &log);
+    } else {
+      connect_re(loop.h, socket->address(), {}, &log);
+    }
+    CHECK_EQ(log.opened, 0);
+    CHECK_EQ(log.failed, 1);
+    // The first one starts the emergency, in which the next is not even tried.
+    CHECK_EQ(log.error.code, strict ? ENET_THROTTLING : EMFILE);
+    CHECK_EQ(::fcntl(next, F_GETFD), -1);
     CHECK_EQ(leaks.sockets(), 0);
+    CHECK_EQ(leaks.connections(), 0);
+    CHECK_EQ(loop.h.open_count(), 0);
   }
-  for (int error : {ECONNREFUSED, ENETUNREACH, EADDRNOTAVAIL}) {
-    faults.script(SocketOp::kConnect, Faults::kAnyFd, {fail(error)});
-    connect_s(loop.h, loopback(Family::kTcp4), {}, &log);
-    CHECK_EQ(log.error.code, error);
-    CHECK_EQ(leaks.sockets(), 0);
-  }
-  CHECK_EQ(faults.left(), 0);
+  CHECK(Throttle::process().emergency(monotonic_now()));
+  ::setrlimit(RLIMIT_NOFILE, &old);
 }
 
 }  // namespace netvc::test

@@ -5,8 +5,10 @@
 
 #include "support/buf.h"
 #include "support/event_recorder.h"
+#include "support/fault_injector.h"
 #include "support/leak_check.h"
 #include "support/loop.h"
+#include "support/notices.h"
 
 namespace netvc::test {
 
@@ -164,13 +166,27 @@ TEST_CASE_FIXTURE(Fixture, "CL-7: closing twice is closing once") {
   CHECK_EQ(loop.h.counters.closed.get(), 1);
 }
 
-TEST_CASE_FIXTURE(Fixture, "CL-4: a closed connection's timer goes with it") {
+TEST_CASE_FIXTURE(Fixture, "CL-4: a closed connection's timers go with it") {
   loop.exact_lists = false;
-  struct Full final : Recorder {
-    bool can_take_event() const override { return false; }
-  } full;
-  c->queue_write("x", 1);
-  loop.settle();
+  Faults faults;
+  Notices told;
+  SUBCASE("inactivity") {
+    c->do_io_read(&rec, VIO::kUnlimited, in.m);
+    c->set_inactivity_timeout(kSecond);
+  }
+  SUBCASE("active") { c->set_active_timeout(kSecond); }
+  SUBCASE("a retry after ENOBUFS") {
+    faults.always(SocketOp::kWrite, c->get_socket(), fail(ENOBUFS));
+    out.put("x");
+    c->do_io_write(&rec, 1, out.r);
+    loop.turn(3);
+  }
+  SUBCASE("urgent bytes that wait") {
+    faults.always(SocketOp::kSendOob, c->get_socket(), fail(EAGAIN));
+    REQUIRE_EQ(c->send_oob("x", 1, told.notice()), 0);
+    loop.turn(3);
+  }
+  REQUIRE_GT(loop.h.timers.size(), 0);
   VcPool::Handle held = NetVConnection::pool().address(c.id);
   c->do_io_close();
   CHECK_EQ(loop.h.timers.size(), 0);

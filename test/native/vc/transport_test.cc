@@ -70,9 +70,6 @@ TEST_CASE(
   c->transport = &rot1;
   Recorder rec;
   Buf in, out("HAL");
-  rec.react = [&](Event e, VIO*) {
-    if (e == Event::kReadReady) c->reenable(&c->write_vio);
-  };
   c->do_io_read(&rec, VIO::kUnlimited, in.m);
   c->do_io_write(&rec, 3, out.r);
   for (int i = 0; i < 10; ++i)
