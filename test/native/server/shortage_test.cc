@@ -293,38 +293,6 @@ TEST_CASE("INV-19 TH-1: the count is exact over every way an attempt under way e
   CHECK_EQ(leaks.sockets(), 0);
 }
 
-TEST_CASE_FIXTURE(Fixture, "INV-19 TH-1: the count is exact over every way that accepting fails") {
-  Faults faults;
-  listen();
-  int64_t served = 0;
-  for (int error : {ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM, EINTR}) {
-    CAPTURE(error);
-    faults.script(SocketOp::kAccept, socket->fd(), {fail(error)});
-    RawPeer client = dial(socket->address());
-    // Whoever waited is served at the next attempt, or closed to free a descriptor.
-    REQUIRE(loop.until([&] {
-      return static_cast<int64_t>(log.accepted.size()) + counters().accept_rescued.get() > served;
-    }));
-    served = static_cast<int64_t>(log.accepted.size()) + counters().accept_rescued.get();
-    for (VersionedId id : log.accepted) {
-      if (VcPool::Handle vc = NetVConnection::pool().address(id)) {
-        CHECK_EQ(leaks.sockets(), 1);
-        vc->do_io_close();
-      }
-    }
-    CHECK_EQ(leaks.sockets(), 0);
-    CHECK_EQ(faults.left(), 0);
-  }
-  RawPeer(dial(socket->address())).reset();  // gone before it was accepted
-  RawPeer last = dial(socket->address());
-  const size_t before = log.accepted.size();
-  REQUIRE(loop.until([&] { return log.accepted.size() > before; }));
-  loop.settle();
-  for (size_t i = before; i < log.accepted.size(); ++i)
-    NetVConnection::pool().address(log.accepted[i])->do_io_close();
-  CHECK_EQ(leaks.sockets(), 0);
-}
-
 TEST_CASE(
     "B-6 TH-3 TH-4: a connect that got one of the last descriptors fails, and gives it back") {
   LeakCheck leaks;
