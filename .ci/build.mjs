@@ -26,14 +26,14 @@ export function buildTypeScript() {
   })
 }
 
-/** bench, examples and the soak -> build/tools; they use the types in dist/. */
+/** bench, examples, the soak and the fuzzer -> build/tools; they use the types in dist/. */
 export function buildTools() {
   const inputs = [
-    ...['lib', 'bench', 'examples', 'test/js/soak', 'test/js/support'],
+    ...['lib', 'bench', 'examples', 'test/js/soak', 'test/js/fuzz', 'test/js/support'],
     ...['tsconfig.json', 'tsconfig.tools.json'],
   ]
   return unlessFresh('tools', inputs, 'build/tools', async () => {
-    say('compiling bench, examples and the soak to build/tools (tsc)')
+    say('compiling bench, examples, the soak and the fuzzer to build/tools (tsc)')
     await run(bin('tsc'), ['-p', 'tsconfig.tools.json'])
   })
 }

@@ -1,6 +1,7 @@
-// npm run soak -- [--minutes N] [--seed S] [--rounds N] [--engine native|js] [--variant asan|tsan]
+// npm run soak -- [--minutes N] [--seed S] [--rounds N] [--engine native|js|fuzz] [--variant asan|tsan]
 // Random things done to the engine for as long as one likes, under the sanitizers: the C++ program
-// of test/native/soak with asan and with tsan, and test/js/soak on both engines with the asan addon.
+// of test/native/soak with asan and with tsan, test/js/soak on both engines with the asan addon, and
+// with it the fuzzer of the public API, test/js/fuzz.
 // A round is decided by its seed; a failure names it, and the command that plays it again.
 import { parseArgs } from 'node:util'
 import { buildPreset, buildTools, buildTypeScript } from './build.mjs'
@@ -12,23 +13,24 @@ const { values: flags } = parseArgs({
     minutes: { type: 'string' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     rounds: { type: 'string' },
+    until: { type: 'string' }, // of the fuzzer: so many steps of each thread
     engine: { type: 'string' },
     variant: { type: 'string' },
   },
 })
-for (const name of ['minutes', 'seed', 'rounds']) {
+for (const name of ['minutes', 'seed', 'rounds', 'until']) {
   if (flags[name] !== undefined && !(Number(flags[name]) >= 0)) fail(`--${name} takes a number`)
 }
 const progressMs = 5000
 const graceSeconds = 240 // for the last round; then it hangs
 
-const parts = ['native asan', 'native tsan', 'js asan'].filter((part) => {
+const parts = ['native asan', 'native tsan', 'js asan', 'fuzz asan'].filter((part) => {
   const [engine, variant] = part.split(' ')
   return [undefined, engine].includes(flags.engine) && [undefined, variant].includes(flags.variant)
 })
-if (!parts.length) fail('--engine is native or js, --variant asan or (native) tsan')
+if (!parts.length) fail('--engine is native, js or fuzz, --variant asan or (native) tsan')
 
-/** Seconds of a part: native and js get one half each. */
+/** Seconds of a part: native, js and fuzz get the same. */
 function share(part) {
   const sameEngine = parts.filter((other) => other.split(' ')[0] === part.split(' ')[0]).length
   const engines = new Set(parts.map((other) => other.split(' ')[0])).size
@@ -37,6 +39,8 @@ function share(part) {
 
 const number = (n) => n.toLocaleString('en-US')
 function summary(t) {
+  if (t.calls !== undefined)
+    return `${number(t.rounds)} rounds, ${number(t.calls)} calls and events`
   const tunnels = Object.entries(t.tunnels).filter(([, n]) => n > 0)
   const known = {
     rounds: t.rounds,
@@ -67,7 +71,9 @@ async function soak(part) {
     if (timed) env.NETVC_SOAK_SECONDS = String(seconds)
     if (flags.rounds) env.NETVC_SOAK_ROUNDS = flags.rounds
   } else {
-    const args = ['build/tools/test/js/soak/soak.js', '--seed', flags.seed]
+    const program = engine === 'js' ? 'soak/soak.js' : 'fuzz/fuzz.js'
+    const args = ['--expose-gc', `build/tools/test/js/${program}`, '--seed', flags.seed]
+    if (engine === 'fuzz' && flags.until) args.push('--until', flags.until)
     if (timed) args.push('--seconds', String(seconds))
     if (flags.rounds) args.push('--rounds', flags.rounds)
     command = [process.execPath, args]
@@ -80,7 +86,7 @@ async function soak(part) {
     const [word, rest] = line.split(/ (.*)/s)
     if (word === 'round') seed = rest
     else if (word === 'sofar') totals = JSON.parse(rest)
-    else return !/^\[doctest\] (doctest version|run with)/.test(line)
+    else return !/^(\[doctest\] (doctest version|run with)|setting )/.test(line)
     return false
   }
   const progress = setInterval(
@@ -100,10 +106,11 @@ need('compiler', 'cmake', 'ninja', 'doctest')
 for (const variant of ['asan', 'tsan']) {
   const targets = []
   if (parts.includes(`native ${variant}`)) targets.push('netvc_soak')
-  if (parts.includes(`js ${variant}`)) targets.push('netvc')
+  if (parts.some((part) => /^(js|fuzz) /.test(part) && part.endsWith(variant)))
+    targets.push('netvc')
   if (targets.length) await buildPreset(variant, targets)
 }
-if (parts.includes('js asan')) {
+if (parts.some((part) => part === 'js asan' || part === 'fuzz asan')) {
   await buildTypeScript()
   await buildTools()
 }
