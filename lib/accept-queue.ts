@@ -1,4 +1,5 @@
 import type { NetvcError } from './errors.js'
+import { NativePromise } from './globals.js'
 import type { VConnection } from './vconnection.js'
 
 interface Asking {
@@ -34,8 +35,8 @@ export class AcceptQueue {
 
   /** After close() the end is the answer. */
   ask(): Promise<IteratorResult<VConnection, undefined>> {
-    if (this.#closed) return Promise.resolve(over)
-    return new Promise((resolve, reject) => this.#asking.push({ resolve, reject }))
+    if (this.#closed) return NativePromise.resolve(over)
+    return new NativePromise((resolve, reject) => this.#asking.push({ resolve, reject }))
   }
 
   answer(value: VConnection): void {

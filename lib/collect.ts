@@ -1,3 +1,4 @@
+import { nextTick } from './globals.js'
 import { Control, native } from './native.js'
 
 /** Messages up to this size are collected in shared memory and sent together. */
@@ -67,6 +68,6 @@ function note(slot: number, version: number, at: number, n: number): void {
   }
   if (control[Control.IN_BATCH] === 0 && !flushPlanned) {
     flushPlanned = true
-    process.nextTick(flushNow)
+    nextTick(flushNow)
   }
 }

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs'
 import type { ParsedAddress } from './address.js'
 import { abortError, closedError, Code, systemError } from './errors.js'
+import { NativePromise } from './globals.js'
 import { native } from './native.js'
 import type { ConnectOptions } from './options.js'
 import { startTimeouts, type TimeoutOptions } from './timeouts.js'
@@ -41,8 +42,8 @@ export class Connects {
     timeouts: TimeoutOptions,
     signal?: AbortSignal,
   ): Promise<VConnection> {
-    if (signal?.aborted) return Promise.reject(abortError(signal.reason))
-    const promise = new Promise<VConnection>((resolve, reject) => {
+    if (signal?.aborted) return NativePromise.reject(abortError(signal.reason))
+    const promise = new NativePromise<VConnection>((resolve, reject) => {
       const pending = { resolve, reject, address, adopts: options.fd, timeouts }
       const r = this.begin(id, to, options, pending)
       if (r < 0) reject(systemError(r, 'connect', address))

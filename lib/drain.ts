@@ -1,5 +1,6 @@
 import { connectionTable, ownConnections } from './connections.js'
 import { outOfRange, wrongType } from './errors.js'
+import { NativePromise, now, setTimeout } from './globals.js'
 import type { Listener } from './listener.js'
 import { maxInt } from './options.js'
 import type { VConnection } from './vconnection.js'
@@ -40,17 +41,17 @@ export async function drain(
     if (value !== undefined && typeof value !== 'function')
       throw wrongType(`options.${name}`, 'a function', value)
   }
-  const limit = Date.now() + deadline
-  await Promise.all([...listeners].map((listener) => listener.close()))
+  const limit = now() + deadline
+  await NativePromise.all([...listeners].map((listener) => listener.close()))
   for (;;) {
     for (const [vc, queue] of ownConnections(reactor)) {
       if (queue === 'keep-alive' || idle?.(vc)) vc.closeGracefully()
     }
     const closed = connectionTable(reactor).length
-    if (closed === 0 || Date.now() >= limit) {
+    if (closed === 0 || now() >= limit) {
       beforeClose?.({ closed })
       return { closed }
     }
-    await new Promise((resolve) => setTimeout(resolve, Math.min(lookMs, limit - Date.now())))
+    await new NativePromise((resolve) => setTimeout(resolve, Math.min(lookMs, limit - now())))
   }
 }

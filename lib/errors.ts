@@ -1,5 +1,6 @@
 import { constants } from 'node:os'
 import { inspect } from 'node:util'
+import { nextTick } from './globals.js'
 
 const brand = Symbol.for('netvc.error')
 
@@ -206,7 +207,7 @@ function fields(n: number, syscall: string, address: string | undefined) {
 
 /** One handler has thrown, and others are still to be called (AD-3). */
 export function rethrowLater(error: unknown): void {
-  process.nextTick(() => {
+  nextTick(() => {
     throw error
   })
 }

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { NetvcArgumentError, NetvcError, wrongType } from './errors.js'
 import { VCEvent } from './events.js'
+import { clearTimeout, setTimeout } from './globals.js'
 import { VCHandle } from './handle.js'
 import { MIOBuffer, type IOBufferReader } from './mio-buffer.js'
 import { pullReader, type PullReader } from './pull-reader.js'

@@ -1,5 +1,6 @@
 import type { NetvcError } from './errors.js'
 import { Code, errno, messageError, outOfRange, refusalError, wrongType } from './errors.js'
+import { NativePromise, nextTick } from './globals.js'
 import { toBytes } from './mio-buffer.js'
 import { GONE, native, type NativeAddress, type NativeInspection } from './native.js'
 import { expectNotice, forget, ignore } from './notices.js'
@@ -129,7 +130,7 @@ export class VCHandle {
     checkOptions('write', options)
     const { completion } = options
     if (completion === true) {
-      return new Promise((resolve, reject) => {
+      return new NativePromise((resolve, reject) => {
         this.#submit(bytes, options, (error) => {
           if (error) reject(error)
           else resolve()
@@ -157,7 +158,7 @@ export class VCHandle {
     const error = this.errorOf(code, 'write')
     if (!told) throw error
     forget(token)
-    process.nextTick(told, error)
+    nextTick(told, error)
     return this.writableLength <= this.#high
   }
 
@@ -219,7 +220,7 @@ export class VCHandle {
   /** Resolves when at most the low mark waits to be sent; rejects when the connection ends before. */
   drained(): Promise<void> {
     const refused = this.#drainRefusal() || native.failure(this.slot, this.version)
-    if (refused) return Promise.reject(this.errorOf(refused, 'drained'))
+    if (refused) return NativePromise.reject(this.errorOf(refused, 'drained'))
     return (this.#drain ??= this.drainedTo(this.#low, () => {
       this.#drain = undefined
     }))
@@ -227,7 +228,7 @@ export class VCHandle {
 
   /** @internal The same for another mark; 0: the kernel has everything. */
   drainedTo(mark: number, told?: () => void): Promise<void> {
-    return new Promise<void>((resolve, reject) => {
+    return new NativePromise<void>((resolve, reject) => {
       this.waits(1)
       const token = expectNotice((code, text) => {
         told?.()
@@ -297,7 +298,7 @@ export class VCHandle {
     const giveUp = end ? undefined : this.watchFailure(tell)
     if (giveUp) return giveUp
     let wanted = true
-    process.nextTick(() => {
+    nextTick(() => {
       if (wanted) tell(Code.CLOSED)
     })
     return () => {

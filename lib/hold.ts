@@ -1,4 +1,5 @@
 import { displaced, targets, weakTargets, type RecordTarget } from './events.js'
+import { setTimeout } from './globals.js'
 import { native } from './native.js'
 
 /**

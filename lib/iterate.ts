@@ -1,3 +1,4 @@
+import { NativePromise } from './globals.js'
 import { pullReader } from './pull-reader.js'
 import type { VConnection } from './vconnection.js'
 
@@ -7,7 +8,7 @@ const over = { value: undefined, done: true } as const
 /** @internal VConnection[Symbol.asyncIterator]() */
 export function iterate(vc: VConnection): AsyncIterableIterator<Buffer, undefined> {
   const pull = pullReader(vc, 'for await')
-  let last: Promise<unknown> = Promise.resolve()
+  let last: Promise<unknown> = NativePromise.resolve()
   let asked = 0
   let left = false
 
@@ -30,7 +31,7 @@ export function iterate(vc: VConnection): AsyncIterableIterator<Buffer, undefine
   return {
     next: () => {
       if (asked === 0 && !left && pull.available > 0) {
-        return Promise.resolve({ value: pull.take(), done: false })
+        return NativePromise.resolve({ value: pull.take(), done: false })
       }
       asked++
       const answer = last.then(step, step)
@@ -43,7 +44,7 @@ export function iterate(vc: VConnection): AsyncIterableIterator<Buffer, undefine
       // Who has it now, a tunnel or another thread, goes on.
       if (!ended && !vc.tunnel && !vc.assigned) vc.doIoClose()
       pull.drop()
-      return Promise.resolve(over)
+      return NativePromise.resolve(over)
     },
     [Symbol.asyncIterator]() {
       return this

@@ -1,3 +1,4 @@
+import { NativePromise, clearInterval, now, setInterval, setTimeout } from './globals.js'
 import { native } from './native.js'
 
 const pollMs = 2
@@ -26,9 +27,9 @@ export class Lingering {
   /** Keeps the process alive until there are none, or until `over`. */
   keepProcess(open: () => number, over: () => boolean, ref: boolean): void {
     if (this.#timer) return
-    const limit = Date.now() + lingerLimitMs
+    const limit = now() + lingerLimitMs
     this.#timer = setInterval(() => {
-      if (this.some(open()) && Date.now() < limit && !over()) return
+      if (this.some(open()) && now() < limit && !over()) return
       clearInterval(this.#timer)
       this.#timer = undefined
     }, pollMs)
@@ -42,6 +43,6 @@ export class Lingering {
 
   /** Resolves after a moment in which they can get further. */
   static moment(): Promise<void> {
-    return new Promise((resolve) => setTimeout(resolve, pollMs))
+    return new NativePromise((resolve) => setTimeout(resolve, pollMs))
   }
 }

@@ -1,5 +1,6 @@
 import { AcceptQueue } from './accept-queue.js'
 import { NetvcError, rethrowLater, systemError } from './errors.js'
+import { NativePromise, nextTick } from './globals.js'
 import { native } from './native.js'
 import type { AcceptLimit } from './options.js'
 import type { Reactor } from './reactor.js'
@@ -91,7 +92,7 @@ export class Listener {
     this.#paused = false
     if (this.#handler) {
       this.#gate(Gate.open)
-      process.nextTick(() => {
+      nextTick(() => {
         this.#catchUp(this.#handler!)
       })
     } else {
@@ -152,7 +153,7 @@ export class Listener {
    * handler is not called again after close() was called, and a loop ends.
    */
   close(): Promise<void> {
-    this.#closing ??= new Promise((resolve) => {
+    this.#closing ??= new NativePromise((resolve) => {
       this.#stopped = resolve
       this.#queue.close()
       if (this.#running === 0) resolve()

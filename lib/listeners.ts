@@ -1,6 +1,7 @@
 import { parseAddress, resolveAddress, type ParsedAddress } from './address.js'
 import { abortError, systemError, wrongType } from './errors.js'
 import { Record } from './events.js'
+import { NativePromise } from './globals.js'
 import { Listener } from './listener.js'
 import { native } from './native.js'
 import { checkOptions, flat, type ListenOptions } from './options.js'
@@ -69,7 +70,7 @@ export class Listeners {
     // What was checked is what is used, whatever its owner does meanwhile.
     const { maxConnections: reactorConnections } = this.common
     const used = { ...flat(options), distribution, reactorConnections, paused: !handler }
-    const resolved = await Promise.all(parsed.map((p) => resolveAddress(p, 'listen')))
+    const resolved = await NativePromise.all(parsed.map((p) => resolveAddress(p, 'listen')))
     if (signal?.aborted) throw abortError(signal.reason)
     this.reactor.assertOpen('listen')
 

@@ -1,4 +1,5 @@
 import { NetvcError, outOfRange, wrongType } from './errors.js'
+import { NativePromise } from './globals.js'
 import { native } from './native.js'
 import { expectNotice } from './notices.js'
 import type { Reactor } from './reactor.js'
@@ -17,9 +18,9 @@ export function migrate(
     throw outOfRange('thread', `a net thread of its reactor, 0 to ${String(last)}`, thread)
   }
   const at = native.threadOf(vc.slot, vc.version)
-  if (at === thread || reactor.threads === 0) return Promise.resolve() // MG-1
+  if (at === thread || reactor.threads === 0) return NativePromise.resolve() // MG-1
   leave()
-  return new Promise((resolve, reject) => {
+  return new NativePromise((resolve, reject) => {
     const token = expectNotice((code) => {
       arrive(code)
       if (code === 0) resolve()

@@ -17,6 +17,11 @@ export interface Native {
   /** One word: how many connections of the process have failed or were closed, modulo 2^32. */
   readonly failures: Uint32Array
 
+  /** Calls back in the closing phase of the loop: once, when handles closed now are told so. */
+  inClosingPhase(callback: () => void): void
+  /** As an exception that nobody catches: 'uncaughtException' is told here and now. */
+  tellUncaught(error: unknown): void
+
   setDispatch(dispatch: (port: number, from: number, n: number) => void): void
   flush(): void
   portRecords(port: number): Int32Array

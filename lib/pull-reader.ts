@@ -1,5 +1,6 @@
 import { NetvcError } from './errors.js'
 import { VCEvent } from './events.js'
+import { NativePromise, nextTick } from './globals.js'
 import { MIOBuffer, type IOBufferReader } from './mio-buffer.js'
 import type { VConnection } from './vconnection.js'
 
@@ -72,7 +73,7 @@ export class PullReader {
 
   /** Resolves when bytes have come, or the end. */
   wait(): Promise<void> {
-    return (this.#waiting ??= new Promise((resolve) => (this.#wake = resolve)))
+    return (this.#waiting ??= new NativePromise((resolve) => (this.#wake = resolve)))
   }
 
   /**
@@ -132,7 +133,7 @@ export class PullReader {
   /** The operation was taken from us; arming it again tells why, once who did that is through. */
   readonly #lost = (): void => {
     this.#armed = false
-    if (!this.#ended) process.nextTick(() => this.#arm())
+    if (!this.#ended) nextTick(() => this.#arm())
   }
 
   #end(error: NetvcError | undefined): void {

@@ -1,4 +1,5 @@
 import { NetvcError, errno, outOfRange, wrongType } from './errors.js'
+import { NativePromise, now } from './globals.js'
 import type { VCHandle } from './handle.js'
 import { native } from './native.js'
 import { expectNotice } from './notices.js'
@@ -50,7 +51,7 @@ export function checkQueueLimits(limits: unknown): void {
 
 /** @internal VConnection.addToActiveQueue() */
 export function addToActive(vc: VCHandle): Promise<boolean> {
-  return new Promise((resolve, reject) => {
+  return new NativePromise((resolve, reject) => {
     const token = expectNotice((code) => {
       if (code === 0 || code === errno.EBUSY) resolve(code === 0)
       else reject(new NetvcError('ERR_VC_CLOSED', 'addToActiveQueue: the connection is closed'))
@@ -87,9 +88,9 @@ const warnings = {
 /** @internal TH-6: once in ten minutes each. */
 export function warnOfShortage(limit: string): void {
   if (limit !== 'throttled' && limit !== 'descriptors') return
-  const now = Date.now()
-  if (now - (warned.get(limit) ?? -warnEveryMs) < warnEveryMs) return
-  warned.set(limit, now)
+  const at = now()
+  if (at - (warned.get(limit) ?? -warnEveryMs) < warnEveryMs) return
+  warned.set(limit, at)
   const [code, text] = warnings[limit]
   process.emitWarning(`netvc: ${text}; raise ulimit -n`, { type: 'NetvcWarning', code })
 }

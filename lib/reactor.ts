@@ -12,6 +12,7 @@ import { Connects } from './connects.js'
 import { drain, type DrainOptions, type DrainResult } from './drain.js'
 import { abortError, closedError, outOfRange, systemError, wrongType } from './errors.js'
 import { closePort, openPort, Record } from './events.js'
+import { NativePromise, nextTick, now } from './globals.js'
 import type { VCHandle } from './handle.js'
 import { fromStream } from './from-stream.js'
 import { held } from './hold.js'
@@ -154,12 +155,13 @@ export class Reactor extends WorkerSide {
    * is still the caller's, and open.
    */
   adopt(fd: number): Promise<VConnection> {
-    if (typeof fd !== 'number') return Promise.reject(wrongType('fd', 'a descriptor number', fd))
+    if (typeof fd !== 'number')
+      return NativePromise.reject(wrongType('fd', 'a descriptor number', fd))
     if (!Number.isInteger(fd) || fd < 0 || fd > maxInt) {
-      return Promise.reject(outOfRange('fd', 'a descriptor number >= 0', fd))
+      return NativePromise.reject(outOfRange('fd', 'a descriptor number >= 0', fd))
     }
     return this.#closing
-      ? Promise.reject(closedError('adopt'))
+      ? NativePromise.reject(closedError('adopt'))
       : this.connects.start(this.nextId(), nowhere, `fd ${String(fd)}`, { fd }, this.#timeouts)
   }
 
@@ -177,7 +179,7 @@ export class Reactor extends WorkerSide {
   ): VConnection | [VConnection, VConnection] {
     if (typeof acceptor !== 'function') return makePair(this, acceptor ?? options)
     const [active, passive] = makePair(this, options)
-    process.nextTick(() => {
+    nextTick(() => {
       if (!this.#closing) acceptor(passive)
     })
     return active
@@ -272,14 +274,14 @@ export class Reactor extends WorkerSide {
     for (const vc of [...held()]) {
       if (vc instanceof VConnection && vc.reactor === this && !vc.tunnel) vc.doIoClose()
     }
-    await Promise.all(this.listeners.all().map((listener) => listener.close()))
+    await NativePromise.all(this.listeners.all().map((listener) => listener.close()))
     // Messages that were written before are still leaving. Also never from inside a handler: the
     // engine must not go while it is on the stack.
-    const limit = Date.now() + lingerLimitMs
+    const limit = now() + lingerLimitMs
     do {
       await Lingering.moment()
       // A tunnel's end is told a moment after its connections are gone.
-    } while ((this.#tunnels.size > 0 || this.#lingering.some(0)) && Date.now() < limit)
+    } while ((this.#tunnels.size > 0 || this.#lingering.some(0)) && now() < limit)
     this.#isRef = false
     forgotten.unregister(this)
     closeNative({ handle: this.handle, ports: this.#ports })

@@ -1,3 +1,4 @@
+import { NativePromise } from './globals.js'
 import { VCHandle } from './handle.js'
 import { toBytes } from './mio-buffer.js'
 import { native } from './native.js'
@@ -48,7 +49,7 @@ export abstract class VCSocket extends VCHandle {
   async sendOOB(data: Uint8Array | string): Promise<void> {
     const bytes = toBytes(data, 'data')
     this.assertUsable('sendOOB', 2)
-    await new Promise<void>((resolve, reject) => {
+    await new NativePromise<void>((resolve, reject) => {
       const token = expectNotice((code, text) => {
         if (code === 0) resolve()
         else reject(this.errorOf(code, 'sendOOB', text))

@@ -34,6 +34,10 @@ export function codedError(code: string, message: string, Base: ErrorConstructor
   return error
 }
 
+/** As Node's streams tell what was written to one that was destroyed. */
+export const destroyedError = () =>
+  codedError('ERR_STREAM_DESTROYED', 'Cannot call write after a stream was destroyed')
+
 /** The failure of a connection, as its stream tells it; what setFailed() was given stays as it is. */
 export function streamError(error: NetvcError, syscall: string): Error {
   if (error.errno === undefined) return error

@@ -1,6 +1,8 @@
 import { executionAsyncResource } from 'node:async_hooks'
 import type { Duplex } from 'node:stream'
 import { errno } from './errors.js'
+import { nextTick } from './globals.js'
+import { inClosingPhase } from './loop.js'
 import type { Callback } from './stream-link.js'
 import { kLink, type VCStream } from './stream.js'
 
@@ -98,7 +100,7 @@ export class UpperHandle {
     stream.once('close', () => this.#whenClosed?.())
     Object.assign(native, this.#methods())
     // TLS and http2 listen to the handle after one tick, and TLS has taken what the stream holds.
-    process.nextTick(() => process.nextTick(() => this.#start()))
+    nextTick(() => nextTick(() => this.#start()))
   }
 
   #methods(): Partial<NativeHandle> {
@@ -108,7 +110,7 @@ export class UpperHandle {
       onreadstart: () => {
         if (stream.destroyed) return -errno.EINVAL
         this.#reads = true
-        if (this.#started) process.nextTick(() => this.#read())
+        if (this.#started) nextTick(() => this.#read())
         return 0
       },
       onreadstop: () => {
@@ -126,7 +128,7 @@ export class UpperHandle {
       close: (told) => {
         // In the order in which node:net tells it: by TLS behind all listeners of 'close'.
         if (this.#dead) {
-          setImmediate(told)
+          inClosingPhase(told)
         } else if (stream.destroyed) {
           this.#whenClosed = told
         } else {
@@ -246,7 +248,7 @@ export class UpperHandle {
     let status: number | undefined
     let later = false
     const told: Callback = (error) => {
-      if (this.stream.destroyed) return // see destroyed()
+      if (this.stream.destroyed) return // see failRest()
       status = error ? statusOf(error) : 0
       if (later) this.#written(status)
     }
@@ -258,7 +260,7 @@ export class UpperHandle {
       )
     later = true
     if (status === undefined) return 0
-    if (status === 0) process.nextTick(() => this.#written(0))
+    if (status === 0) nextTick(() => this.#written(0))
     return status
   }
 
@@ -276,7 +278,7 @@ export class UpperHandle {
     if (request === undefined || this.#writing !== undefined || this.stream.destroyed) return
     const act = () => {
       this.stream[kLink].final(() => {
-        process.nextTick(() => this.#shut(0))
+        nextTick(() => this.#shut(0))
       })
     }
     if (this.#waits) this.#next = act
@@ -289,15 +291,16 @@ export class UpperHandle {
     if (request !== undefined) this.native.finishShutdown(request, status)
   }
 
-  /** The stream was destroyed. What is under way fails before 'close', as over node:net. */
+  /** The stream was destroyed. */
   destroyed(): void {
     this.#next = undefined
     this.wrapper.destroy()
-    if (this.#writing === undefined && this.#shutting === undefined) return
-    setImmediate(() => {
-      this.#written(-errno.ECANCELED)
-      this.#shut(-errno.ECANCELED)
-    })
+  }
+
+  /** Before 'close' what is under way fails, as over node:net. */
+  failRest(): void {
+    this.#written(-errno.ECANCELED)
+    this.#shut(-errno.ECANCELED)
   }
 }
 

@@ -3,11 +3,18 @@ import { smallMessage } from './collect.js'
 import { Code, errno, type NetvcError } from './errors.js'
 import { VCEvent } from './events.js'
 import { MIOBuffer, type IOBufferReader } from './mio-buffer.js'
+import { tell } from './loop.js'
 import { native } from './native.js'
-import { expectNotice } from './notices.js'
-import { codedError, streamError, systemErrorOf, writeError } from './stream-errors.js'
+import { expectNotice, ignore } from './notices.js'
+import {
+  codedError,
+  destroyedError,
+  streamError,
+  systemErrorOf,
+  writeError,
+} from './stream-errors.js'
 import type { UpperHandle } from './stream-handle.js'
-import { byteLength, closeLater } from './stream-support.js'
+import { byteLength, closeLater, closeSoon } from './stream-support.js'
 import type { SocketOptions } from './socket-options.js'
 import type { IdleTimer } from './stream-timeout.js'
 import type { VCStream } from './stream.js'
@@ -48,22 +55,25 @@ export class StreamLink {
   idle: IdleTimer | undefined
   /** TLS or http2 of Node has taken the stream over: its reads and writes go past the stream. */
   upper: UpperHandle | undefined
-  /** Options for when there is a connection. */
+  /** The options that were asked for: those of the next connection too. */
   wishes: SocketOptions | undefined
   #delayedFailed: Callback | undefined
   #error: Error | undefined
   /** Why nothing can be written any more. */
   #broken: Error | undefined
   #watch: (() => void) | undefined
+  /** Gives up waiting for what was written, or shut down, and answers how to call back. */
+  #waiting: ((error: Error | null) => () => void) | undefined
 
   constructor(readonly stream: VCStream) {}
 
   /**
    * Runs act as an event of the stream: AsyncLocalStorage holds what it held when the connection was
-   * asked for. The engine tells many connections at once, in the context of none.
+   * asked for. The engine tells many connections at once, in the context of none. What a listener
+   * throws is told in that context too.
    */
   within(act: () => void): void {
-    this.context!.runInAsyncScope(act)
+    this.context!.runInAsyncScope(tell, undefined, act)
   }
 
   /** There will be a connection; connecting: it is not established yet. */
@@ -104,7 +114,7 @@ export class StreamLink {
     const { vc } = this
     if (vc === undefined) return
     if (this.reader) {
-      if (this.held) this.#take(this.reader)
+      if (this.held) this.#take(this.reader, false)
       else if (this.over) this.#conclude()
     } else if (!this.over && !vc.closed) {
       const buffer = new MIOBuffer()
@@ -126,20 +136,29 @@ export class StreamLink {
   #arm(vc: VConnection, buffer: MIOBuffer): void {
     vc.doIoRead(this.handle, Infinity, buffer)
     if (buffer.maxReadAvail === 0) return
-    if (this.wanted) this.#take(this.reader!)
+    if (this.wanted) this.#take(this.reader!, false)
     else this.held = true
   }
 
   /** Handles the read operation: while the stream has the connection no other handler may. */
   readonly handle = (event: VCEvent): void => {
-    this.context!.runInAsyncScope(this.#told, this, event)
+    this.context!.runInAsyncScope(this.#guarded, this, event)
+  }
+
+  /** tell(), without a closure for each event. */
+  #guarded(event: VCEvent): void {
+    try {
+      this.#told(event)
+    } catch (error) {
+      native.tellUncaught(error)
+    }
   }
 
   #told(event: VCEvent): void {
     if (event === VCEvent.READ_READY) {
       if (this.idle?.told === true) this.idle.moved()
       if (this.wanted) {
-        if (this.reader) this.#take(this.reader)
+        if (this.reader) this.#take(this.reader, true)
       } else if (!this.held) {
         this.held = true
         this.#watchFailure()
@@ -170,15 +189,19 @@ export class StreamLink {
     else this.#broken = broken
   }
 
-  /** Hands on what the engine has read. */
-  #take(reader: IOBufferReader): void {
+  /** Hands on what the engine has read; told: not from within _read(). */
+  #take(reader: IOBufferReader, told: boolean): void {
     this.held = false
-    this.deliver(reader)
+    try {
+      this.deliver(reader, told)
+    } catch (error) {
+      native.tellUncaught(error) // what follows is not lost by it
+    }
     if (this.over && !this.held && !this.stream.destroyed) this.#conclude()
   }
 
   /** What is read goes to the stream; a subclass may have another place for it. */
-  deliver(reader: IOBufferReader): void {
+  deliver(reader: IOBufferReader, told: boolean): void {
     const bytes = reader.read()
     if (bytes.length === 0) return
     this.bytesIn += bytes.length
@@ -187,8 +210,10 @@ export class StreamLink {
       upper.data(bytes)
       return
     }
-    // As push() does it, without a second look one tick later that finds nothing.
+    // As push() does it, without a second look one tick later that finds nothing. Not from within
+    // _read(): there an error of a listener would be taken for one of _read().
     if (
+      told &&
       stream.readableFlowing === true &&
       stream.readableDidRead &&
       stream.readableLength === 0 &&
@@ -210,8 +235,8 @@ export class StreamLink {
       stream.destroy(this.#error)
       return
     } else {
-      stream.push(null)
-      stream.read(0) // 'end' comes also when nobody reads
+      tell(() => stream.push(null))
+      tell(() => void stream.read(0)) // 'end' comes also when nobody reads
     }
     // With nothing armed a failure of writing closes the connection, which is told to gone().
     if (!stream.destroyed && vc?.closed === false) vc.doIoRead(this.handle, 0, null)
@@ -277,13 +302,13 @@ export class StreamLink {
       callback(this.#writeError(error as NetvcError))
       return
     }
-    this.#written(vc, below, callback)
+    this.#written(vc, below, callback, true)
   }
 
-  #written(vc: VConnection, below: boolean, callback: Callback): void {
+  #written(vc: VConnection, below: boolean, callback: Callback, several = false): void {
     if (this.counted) this.#waitForUnsent(vc)
     if (below) callback()
-    else this.#whenSent(vc, vc.writableLowWaterMark, callback)
+    else this.#whenSent(vc, vc.writableLowWaterMark, callback, several)
   }
 
   /** Whether less than the high mark waits. */
@@ -314,12 +339,26 @@ export class StreamLink {
   }
 
   /** Calls back when at most so many bytes wait, or with why they never will. */
-  #whenSent(vc: VConnection, mark: number, callback: Callback): void {
+  #whenSent(vc: VConnection, mark: number, callback: Callback, several = false): void {
     const context = new AsyncResource('NETVC_WRITE') // bind() takes microseconds
+    const done = (error: Error | null) => {
+      this.#waiting = undefined
+      context.runInAsyncScope(tell, undefined, () => {
+        callback(error)
+      })
+    }
     const token = expectNotice((code, text) => {
-      const error = code === 0 ? null : this.#writeError(vc.errorOf(code, 'write', text))
-      context.runInAsyncScope(callback, undefined, error)
+      done(code === 0 ? null : this.#writeError(vc.errorOf(code, 'write', text)))
     }, this.isRef && vc.reactor.wantsRef)
+    // After its own destroy() a stream does not learn what becomes of these bytes. Node then tells
+    // the write that is under way nothing, and those behind it that the stream was destroyed.
+    this.#waiting = (error) => {
+      ignore(token)
+      const told = this.#broken ?? (several ? (error ?? destroyedError()) : null)
+      return () => {
+        done(told)
+      }
+    }
     native.notifyDrained(vc.slot, vc.version, mark, token)
   }
 
@@ -339,10 +378,6 @@ export class StreamLink {
   final(callback: Callback): void {
     const { vc } = this
     if (vc === undefined) {
-      if (!this.expected) {
-        callback()
-        return
-      }
       this.delayed = () => {
         this.final(callback)
       }
@@ -378,9 +413,16 @@ export class StreamLink {
       if (this.counted) this.count(false)
     }
     this.freeBuffer()
+    const waiting = this.#waiting?.(error)
     callback(error)
     this.upper?.destroyed()
-    closeLater(this.stream, error !== null, this.context)
+    const { stream, context, upper } = this
+    const first = () => {
+      waiting?.()
+      upper?.failRest()
+    }
+    if (context) closeLater({ stream, hadError: error !== null, context, first })
+    else closeSoon(stream)
   }
 
   /** The connection was closed by somebody else, or has failed with nobody to tell. */
@@ -388,7 +430,10 @@ export class StreamLink {
     const { stream } = this
     if (stream.destroyed) return
     if (this.upper?.tls && error?.errno !== undefined) this.#goneBelowTls(error)
-    else this.within(() => stream.destroy(error && streamError(error, 'write')))
+    else {
+      this.#broken ??= error ? streamError(error, 'write') : systemErrorOf(errno.EPIPE, 'write')
+      this.within(() => stream.destroy(error && streamError(error, 'write')))
+    }
   }
 
   /** A failure while TLS does not read: it hears of it when it reads again, or by its next write. */
@@ -424,7 +469,9 @@ export class StreamLink {
   }
 
   #waitForUnsent(vc: VConnection): void {
-    if (this.isRef && vc.writableLength > 0) this.#whenSent(vc, 0, () => undefined)
+    if (!this.isRef || vc.writableLength === 0) return
+    const token = expectNotice(() => undefined, vc.reactor.wantsRef)
+    native.notifyDrained(vc.slot, vc.version, 0, token)
   }
 
   /** Whether the reactor lives without this connection. */
@@ -433,12 +480,14 @@ export class StreamLink {
     this.vc!.reactor.discount(without ? 1 : -1)
   }
 
-  /** Now, or when there is a connection. What the system refuses is not told, as by net.Socket. */
+  /**
+   * Now, or when there is a connection, and for each that this stream connects to later. What the
+   * system refuses is not told, as by net.Socket.
+   */
   option(options: SocketOptions): void {
+    this.wishes = { ...this.wishes, ...options }
     const { vc } = this
-    if (vc === undefined) {
-      this.wishes = { ...this.wishes, ...options }
-    } else if (!vc.closed) {
+    if (vc !== undefined && !vc.closed) {
       try {
         vc.setSocketOptions(options)
       } catch {

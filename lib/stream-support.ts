@@ -1,6 +1,8 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Duplex } from 'node:stream'
 import { outOfRange, wrongType } from './errors.js'
+import { nextTick } from './globals.js'
+import { inClosingPhase, tell } from './loop.js'
 import type { KeepAliveOptions } from './socket-options.js'
 
 /** What address() of a stream answers, as net.AddressInfo. */
@@ -10,29 +12,33 @@ export interface StreamAddress {
   port: number
 }
 
-type Closing = [stream: Duplex, hadError: boolean, context: AsyncResource | undefined]
+interface Closing {
+  stream: Duplex
+  hadError: boolean
+  context: AsyncResource
+  /** A write that was under way: its callback comes before the event. */
+  first: (() => void) | undefined
+}
 let closing: Closing[] = []
 
 function tellClosed(): void {
-  const streams = closing
+  const all = closing.reverse() // the loop tells the last one first
   closing = []
-  let next = 0
-  try {
-    while (next < streams.length) {
-      const [stream, hadError, context] = streams[next++]
-      if (context) context.runInAsyncScope(() => stream.emit('close', hadError))
-      else stream.emit('close', hadError)
-    }
-  } finally {
-    // A listener that throws does not cost the others their event.
-    for (const one of streams.slice(next)) closeLater(...one)
+  for (const { stream, hadError, context, first } of all) {
+    if (first) tell(first)
+    context.runInAsyncScope(tell, undefined, () => stream.emit('close', hadError))
   }
 }
 
-/** 'close' comes when the turn of the loop is over, as that of a handle of the loop would. */
-export function closeLater(...one: Closing): void {
-  if (closing.length === 0) setImmediate(tellClosed)
+/** 'close' of a stream that had a connection, or tried: when a handle of the loop is told so. */
+export function closeLater(one: Closing): void {
+  if (closing.length === 0) inClosingPhase(tellClosed)
   closing.push(one)
+}
+
+/** 'close' of a stream that never had anything to close: behind its 'error', as by net.Socket. */
+export function closeSoon(stream: Duplex): void {
+  nextTick(() => stream.emit('close'))
 }
 
 /** Bytes that were written to a stream and have not come to its _write(). */

@@ -1,3 +1,4 @@
+import { clearTimeout, now, setTimeout } from './globals.js'
 import { native } from './native.js'
 import type { VCStream } from './stream.js'
 
@@ -33,7 +34,7 @@ export class IdleTimer {
   /** A byte has moved, or counts as if. */
   moved(): void {
     this.told = false
-    this.#since = performance.now()
+    this.#since = now()
     if (this.#wanted === 0) return
     if (this.#running === this.#wanted) {
       this.#timer.refresh()
@@ -50,7 +51,7 @@ export class IdleTimer {
 
   #start(ms: number): NodeJS.Timeout {
     this.#running = ms
-    this.#since ||= performance.now()
+    this.#since ||= now()
     return setTimeout(() => {
       this.#due()
     }, ms).unref()
@@ -60,7 +61,7 @@ export class IdleTimer {
     const { vc } = this.stream
     if (this.#wanted === 0 || this.told) return
     const state = vc === undefined || vc.closed ? undefined : native.inspect(vc.slot, vc.version)
-    const idle = Math.min(state?.idleMs ?? Infinity, performance.now() - this.#since)
+    const idle = Math.min(state?.idleMs ?? Infinity, now() - this.#since)
     const rest = this.#wanted - idle
     if (rest > 1) {
       this.#timer = this.#start(Math.ceil(rest))

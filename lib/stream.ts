@@ -1,4 +1,5 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
+import { nextTick } from './globals.js'
 import { detach } from './stream-detach.js'
 import { codedError } from './stream-errors.js'
 import { takeOver } from './stream-handle.js'
@@ -6,7 +7,7 @@ import { StreamLink, type Callback, type Chunk, type Piece } from './stream-link
 import {
   bufferedBytes,
   checkTimeout,
-  closeLater,
+  closeSoon,
   familyOf,
   keepAliveOf,
   type StreamAddress,
@@ -47,7 +48,7 @@ export function duplexOptions(options: VCStreamOptions | undefined): DuplexOptio
 function refuseWrite(stream: Duplex, told: Told | undefined): boolean {
   const text = 'This socket has been ended by the other party'
   const error = Object.assign(new Error(text), { code: 'EPIPE' })
-  if (typeof told === 'function') process.nextTick(told, error)
+  if (typeof told === 'function') nextTick(told, error)
   stream.destroy(error)
   return false
 }
@@ -120,7 +121,7 @@ export class VCStream extends Duplex {
     }
     // By a signal that was aborted before: Duplex's constructor has not returned.
     callback(error)
-    closeLater(this, error !== null, undefined)
+    closeSoon(this)
   }
 
   /**

@@ -1,4 +1,5 @@
 import { systemError, wrongType, type NetvcError } from './errors.js'
+import { NativePromise } from './globals.js'
 import { sizeIndex } from './mio-buffer.js'
 import { native } from './native.js'
 import { checkOptions } from './options.js'
@@ -65,7 +66,7 @@ export class Tunnel {
   constructor(a: VConnection, b: VConnection) {
     this.a = a
     this.b = b
-    this.closed = new Promise((resolve) => {
+    this.closed = new NativePromise((resolve) => {
       this.#resolve = resolve
     })
   }

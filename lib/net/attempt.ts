@@ -1,6 +1,7 @@
-import { clearTimeout, setTimeout } from 'node:timers'
 import type { BlockList } from 'node:net'
 import { isIPv6 } from 'node:net'
+import { clearTimeout, setTimeout } from '../globals.js'
+import { tell } from '../loop.js'
 import { kLink } from '../stream.js'
 import type { VConnection } from '../vconnection.js'
 import { openConnection, errnoOf, type Endpoint } from './engine.js'
@@ -118,9 +119,10 @@ export class Attempt {
     const link = socket[kLink]
     link.attempt = undefined
     link.attach(vc)
-    socket.emit('connect')
+    // What was written, and reading, do not depend on listeners that throw.
+    tell(() => socket.emit('connect'))
     link.runDelayed()
-    socket.emit('ready')
+    tell(() => socket.emit('ready'))
     link.startReading()
   }
 

@@ -5,6 +5,7 @@ import {
   isIP,
   type BlockList,
 } from 'node:net'
+import { nextTick } from '../globals.js'
 import { codedError } from '../stream-errors.js'
 import { kLink } from '../stream.js'
 import {
@@ -27,12 +28,12 @@ export function startConnect(socket: NetSocket, options: Options, told?: () => v
   const link = socket[kLink]
   const { path, port } = options
   if (!isGiven(path) && port === undefined) throw missingArgs()
-  if (isGiven(path)) checkString(path, 'options.path')
-  const plan = isGiven(path) ? undefined : checked(socket, options)
+  if (path) checkString(path, 'options.path')
+  const plan = path ? undefined : checked(socket, options)
   if (told) socket.once('connect', told)
   link.expect(true)
   if (plan === undefined) {
-    begin(socket, [{ address: path, port: undefined }], { attemptTimeout: 0 })
+    begin(socket, [{ address: path as string, port: undefined }], { attemptTimeout: 0 })
     return
   }
   const { host, port: number, ...how } = plan
@@ -40,7 +41,7 @@ export function startConnect(socket: NetSocket, options: Options, told?: () => v
     lookUp(socket, options, plan)
     return
   }
-  process.nextTick(() => {
+  nextTick(() => {
     if (link.connecting && socket[kLink] === link)
       begin(socket, [{ address: host, port: number }], how)
   })
@@ -60,12 +61,7 @@ function checked(socket: NetSocket, options: Options): Plan {
   if (localPort !== undefined && localPort !== null && typeof localPort !== 'number') {
     throw invalidType('options.localPort', 'of type number', localPort)
   }
-  if (typeof port !== 'number' && typeof port !== 'string') {
-    throw invalidType('options.port', 'one of type number or string', port)
-  }
-  const number = Number(port)
-  const valid = String(port).trim() !== '' && Number.isInteger(number)
-  if (!valid || number < 0 || number > 65535) throw badPort('Port', port)
+  const number = port === undefined ? 0 : checkPort(port) // undefined: beside an empty path
   const { autoSelectFamily, autoSelectFamilyAttemptTimeout: timeout } = options
   if (isGiven(autoSelectFamily)) checkBoolean(autoSelectFamily, 'options.autoSelectFamily')
   if (isGiven(timeout)) {
@@ -84,6 +80,16 @@ function checked(socket: NetSocket, options: Options): Plan {
       shortestAttempt,
     ),
   }
+}
+
+function checkPort(port: unknown): number {
+  if (typeof port !== 'number' && typeof port !== 'string') {
+    throw invalidType('options.port', 'one of type number or string', port)
+  }
+  const number = Number(port)
+  const valid = String(port).trim() !== '' && Number.isInteger(number)
+  if (!valid || number < 0 || number > 65535) throw badPort('Port', port)
+  return number
 }
 
 function begin(socket: NetSocket, addresses: readonly Endpoint[], options: AttemptOptions): void {
@@ -106,7 +112,7 @@ function lookUp(socket: NetSocket, options: Options, plan: Plan): void {
     options: object,
     told: (error: Error | null, found?: unknown, family?: unknown) => void,
   ) => void
-  const fail = (error: Error) => process.nextTick(() => socket.destroy(error))
+  const fail = (error: Error) => nextTick(() => socket.destroy(error))
   lookup(host, wanted, (error, found, type) => {
     const list: Found[] = Array.isArray(found)
       ? (found as Found[])

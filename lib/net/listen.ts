@@ -1,6 +1,7 @@
 import { chmodSync, constants, statSync } from 'node:fs'
 import dns from 'node:dns'
 import { errno } from '../errors.js'
+import { nextTick } from '../globals.js'
 import { checkSignal, formOf, isPipeName, portOf, type Options } from './arguments.js'
 import { isSocketLike } from './descriptor.js'
 import { invalidValue, listenError } from './errors.js'
@@ -70,7 +71,7 @@ function numberOf(value: unknown): number | undefined {
 function listenOnDescriptor(server: NetServer, fd: number, backlog: number): void {
   if (!isSocketLike(fd)) {
     const error = listenError(errno.EINVAL, {})
-    process.nextTick(() => server.emit('error', error))
+    nextTick(() => server.emit('error', error))
     return
   }
   server.open([{ address: '0.0.0.0', port: 0 }], { backlog, ipv6Only: false, reusePort: false, fd })
@@ -98,12 +99,19 @@ function lookUp(server: NetServer, host: string, port: number, how: How): void {
 }
 
 function listenOnPath(server: NetServer, path: string, options: Options, how: How): void {
-  if (Buffer.byteLength(path) > longestPath) {
+  const isAbstract = path.startsWith('\0')
+  if (isAbstract && (options['readableAll'] || options['writableAll'])) {
+    const why = 'can not set readableAll or writableAll to true when path is abstract unix socket'
+    throw invalidValue('options', options, why)
+  }
+  // An abstract name needs no zero behind it.
+  const longest = isAbstract ? longestPath + 1 : longestPath
+  if (Buffer.byteLength(path) > longest) {
     const error = listenError(errno.EINVAL, { address: path })
-    process.nextTick(() => server.emit('error', error))
+    nextTick(() => server.emit('error', error))
     return
   }
-  if (!server.open([{ address: path, port: undefined }], how) || path.startsWith('\0')) return
+  if (!server.open([{ address: path, port: undefined }], how) || isAbstract) return
   const more =
     (options['readableAll'] ? everybodyReads : 0) | (options['writableAll'] ? everybodyWrites : 0)
   if (more) chmodSync(path, statSync(path).mode | more)
@@ -117,7 +125,7 @@ function closeWith(server: NetServer, signal: unknown): void {
     server.close()
   }
   if (signal.aborted) {
-    process.nextTick(close)
+    nextTick(close)
     return
   }
   signal.addEventListener('abort', close, { once: true })

@@ -2,22 +2,23 @@ import { AsyncResource } from 'node:async_hooks'
 import { channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import type { AddressInfo, BlockList } from 'node:net'
-import type { DuplexOptions } from 'node:stream'
+import { errno } from '../errors.js'
+import { NativePromise, nextTick } from '../globals.js'
 import type { Listener } from '../listener.js'
 import { duplexOptions, kLink } from '../stream.js'
-import { familyOf } from '../stream-support.js'
+import { tell } from '../loop.js'
+import { familyOf, keepAliveOf } from '../stream-support.js'
 import { codedError } from '../stream-errors.js'
 import type { VConnection } from '../vconnection.js'
 import { checkFunction, isGiven, type Options } from './arguments.js'
 import { discount, openListener, type Endpoint, type ListenHow } from './engine.js'
 import { invalidType, listenError } from './errors.js'
 import { startListening } from './listen.js'
-import { acceptedSocket, type NetSocket } from './socket.js'
+import { acceptedSocket, type AcceptSettings, type NetSocket } from './socket.js'
 import type { Owner } from './socket-link.js'
 
 /** What the sockets of a server have in common. */
-interface SocketSettings {
-  duplex: DuplexOptions
+interface SocketSettings extends AcceptSettings {
   pause: boolean
   noDelay: boolean
   keepAlive: boolean
@@ -83,13 +84,17 @@ export class NetServer extends EventEmitter implements Owner {
     for (const endpoint of at) {
       tried = endpoint
       opened = openListener(endpoint, full, (vc) => {
-        context.runInAsyncScope(this.#accept, this, vc)
+        context.runInAsyncScope(tell, undefined, () => {
+          this.#accept(vc)
+        })
       })
       if (typeof opened !== 'number' || !absent.has(opened)) break
     }
     if (typeof opened === 'number') {
-      const error = listenError(opened, how.fd === undefined ? withPort(tried) : {})
-      process.nextTick(() => this.emit('error', error))
+      // A missing folder is told as libuv tells it.
+      const n = tried.port === undefined && opened === -errno.ENOENT ? -errno.EACCES : opened
+      const error = listenError(n, how.fd === undefined ? withPort(tried) : {})
+      nextTick(() => this.emit('error', error))
       return false
     }
     state.listener = opened
@@ -98,7 +103,7 @@ export class NetServer extends EventEmitter implements Owner {
     state.path = tried.port === undefined ? tried.address : undefined
     this.#count()
     const listener = opened
-    process.nextTick(() => {
+    nextTick(() => {
       if (state.listener === listener) this.emit('listening')
     })
     return true
@@ -119,7 +124,7 @@ export class NetServer extends EventEmitter implements Owner {
       return
     }
     this._connections++
-    const socket = acceptedSocket(vc, settings.duplex, this)
+    const socket = acceptedSocket(vc, settings, this)
     if (settings.pause) socket.pause()
     socket[kLink].startReading()
     this.emit('connection', socket)
@@ -134,9 +139,8 @@ export class NetServer extends EventEmitter implements Owner {
 
   #closedIfDone(): void {
     if (this[kServer].listener || this._connections > 0) return
-    process.nextTick(() => {
-      if (!this[kServer].listener) this.emit('close')
-    })
+    // Also when it listens again by then: close() has its answer.
+    nextTick(() => this.emit('close'))
   }
 
   close(callback?: unknown): this {
@@ -166,7 +170,7 @@ export class NetServer extends EventEmitter implements Owner {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.listening) return
-    await new Promise<void>((resolve, reject) => {
+    await new NativePromise<void>((resolve, reject) => {
       this.close((error?: Error) => {
         if (error) reject(error)
         else resolve()
@@ -187,7 +191,7 @@ export class NetServer extends EventEmitter implements Owner {
 
   getConnections(callback: unknown): this {
     checkFunction(callback, 'callback')
-    process.nextTick(callback, null, this._connections)
+    nextTick(callback, null, this._connections)
     return this
   }
 
@@ -276,6 +280,10 @@ export function prepare(server: NetServer, options: unknown, handler: unknown): 
         allowHalfOpen: Boolean(allowHalfOpen),
         ...(highWaterMark !== undefined && { highWaterMark: highWaterMark as number }),
       }),
+      wishes: {
+        ...(noDelay ? { noDelay: true } : {}),
+        ...(keepAlive ? { keepAlive: keepAliveOf(true, delay * 1000) } : {}),
+      },
       pause: Boolean(pauseOnConnect),
       noDelay: Boolean(noDelay),
       keepAlive: Boolean(keepAlive),

@@ -1,6 +1,8 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 import type { BlockList, OnReadOpts } from 'node:net'
 import { errno } from '../errors.js'
+import { nextTick } from '../globals.js'
+import type { SocketOptions } from '../socket-options.js'
 import { keepAliveOf } from '../stream-support.js'
 import { duplexOptions, kLink, kMakeLink, VCStream, type VCStreamOptions } from '../stream.js'
 import type { VConnection } from '../vconnection.js'
@@ -11,7 +13,7 @@ import { openDescriptor } from './engine.js'
 import { connectError, invalidType, invalidValue } from './errors.js'
 import { SocketLink, type Owner } from './socket-link.js'
 
-interface SocketOptions extends VCStreamOptions {
+interface NetSocketOptions extends VCStreamOptions {
   fd?: number
   readable?: boolean
   writable?: boolean
@@ -20,6 +22,12 @@ interface SocketOptions extends VCStreamOptions {
   keepAlive?: boolean
   keepAliveInitialDelay?: number
   blockList?: BlockList
+}
+
+/** What a server gives its sockets. */
+export interface AcceptSettings {
+  duplex: DuplexOptions
+  wishes: SocketOptions | undefined
 }
 
 /** The sockets of netvc/net: net.Socket on the engine of this thread. */
@@ -65,8 +73,25 @@ export class NetSocket extends VCStream {
 
   override resume(): this {
     const link = this[kLink]
-    if (link.onread !== undefined && link.vc !== undefined) link.read()
+    if (link.onread !== undefined && link.vc !== undefined && !link.wanted) link.read()
     return super.resume()
+  }
+
+  /** Where the buffer of onread has what was read, this only reads on. */
+  override read(n?: number): unknown {
+    const link = this[kLink]
+    if (link.onread !== undefined && link.vc !== undefined && !link.wanted) link.read()
+    return super.read(n)
+  }
+
+  /** Of one connection: a socket that connects again keeps the thread alive again, as by Node. */
+  override unref(): this {
+    if (this[kLink].isOpen) return super.unref()
+    return this.once('connect', () => this.unref())
+  }
+  override ref(): this {
+    if (this[kLink].isOpen) return super.ref()
+    return this.once('connect', () => this.ref())
   }
 
   /** As connecting; net.Socket has it for old programs. */
@@ -87,9 +112,9 @@ export class NetSocket extends VCStream {
   }
 }
 
-function optionsOf(options: unknown): SocketOptions {
+function optionsOf(options: unknown): NetSocketOptions {
   if (typeof options === 'number') return { fd: options }
-  const used = { ...(options as SocketOptions | undefined) }
+  const used = { ...(options as NetSocketOptions | undefined) }
   for (const name of ['objectMode', 'readableObjectMode', 'writableObjectMode'] as const) {
     if ((used as Options)[name]) throw invalidValue(`options.${name}`, true, 'is not supported')
   }
@@ -97,7 +122,7 @@ function optionsOf(options: unknown): SocketOptions {
   return used
 }
 
-function streamOptions(options: SocketOptions): DuplexOptions {
+function streamOptions(options: NetSocketOptions): DuplexOptions {
   const { readable, writable, highWaterMark, readableHighWaterMark, writableHighWaterMark } =
     options
   const { allowHalfOpen, signal } = options
@@ -112,7 +137,7 @@ function streamOptions(options: SocketOptions): DuplexOptions {
   })
 }
 
-function prepare(socket: NetSocket, options: SocketOptions): void {
+function prepare(socket: NetSocket, options: NetSocketOptions): void {
   const link = socket[kLink]
   const { onread, fd, noDelay, keepAlive, keepAliveInitialDelay, blockList, signal } = options
   link.blockList = blockList
@@ -155,25 +180,30 @@ function connectTwice(socket: NetSocket, options: Options, connected: boolean): 
   } = options as { path?: string; host?: string; port?: number }
   const to = { address: path ?? host, port: path === undefined ? port : undefined }
   const error = connectError(connected ? errno.EISCONN : errno.EALREADY, to)
-  process.nextTick(() => socket.destroy(error))
+  nextTick(() => socket.destroy(error))
 }
 
 /** A socket that was destroyed connects once more. */
 function revive(socket: NetSocket): void {
-  const { onread, blockList, isRef } = socket[kLink]
+  const { onread, blockList, wishes } = socket[kLink]
   const link = socket[kMakeLink]()
-  Object.assign(link, { onread, blockList, isRef })
+  Object.assign(link, { onread, blockList, wishes })
   socket[kLink] = link
   ;(socket as unknown as { _undestroy(): void })._undestroy()
 }
 
 /** A socket that a server has accepted. */
-export function acceptedSocket(vc: VConnection, ready: DuplexOptions, owner: Owner): NetSocket {
-  const socket = new NetSocket(undefined, ready)
+export function acceptedSocket(
+  vc: VConnection,
+  { duplex, wishes }: AcceptSettings,
+  owner: Owner,
+): NetSocket {
+  const socket = new NetSocket(undefined, duplex)
   socket.server = owner
   const link = socket[kLink]
   link.owner = owner
   link.attach(vc)
+  link.wishes = wishes // it has them already; they are for when it connects itself
   return socket
 }
 

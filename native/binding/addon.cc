@@ -87,6 +87,7 @@ NAPI_MODULE_INIT() {
                             entry<JsFlush, kCommand>("flush"),
                             entry<JsPortRecords, kPlain>("portRecords")};
   register_functions(env, exports, *state, table, std::size(table));
+  register_loop_functions(env, exports, *state);
   register_reactor_functions(env, exports, *state);
   register_vc_functions(env, exports, *state);
   register_socket_functions(env, exports, *state);

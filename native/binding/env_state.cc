@@ -186,17 +186,29 @@ void EnvState::drain_nested(RecordPort& port) {
 
 // One call for all records from the cursor on. A handler that throws ends the call; the exception
 // goes where uncaught exceptions go and the rest of the batch is dispatched by the next call, since
-// JavaScript moves the cursor before it calls a handler (AD-3). False: the env is terminating.
+// JavaScript moves the cursor before it calls a handler (AD-3).
 bool EnvState::call_dispatch(uint32_t port, uint32_t from) {
-  napi_value function = nullptr, receiver = nullptr, result = nullptr;
   napi_value args[3];
-  napi_get_reference_value(env_, dispatch_, &function);
-  napi_get_global(env_, &receiver);
   napi_create_uint32(env_, port, &args[0]);
   napi_create_uint32(env_, from, &args[1]);
   napi_create_uint32(env_, batch_.n, &args[2]);
+  return call(dispatch_, 3, args);
+}
+
+void EnvState::call(napi_ref function) {
+  napi_handle_scope scope;
+  if (terminating_ || napi_open_handle_scope(env_, &scope) != napi_ok) return;
+  call(function, 0, nullptr);
+  napi_close_handle_scope(env_, scope);
+}
+
+// False: the env is terminating.
+bool EnvState::call(napi_ref reference, size_t n, const napi_value* args) {
+  napi_value function = nullptr, receiver = nullptr, result = nullptr;
+  napi_get_reference_value(env_, reference, &function);
+  napi_get_global(env_, &receiver);
   const napi_status status =
-      napi_make_callback(env_, context_, receiver, function, 3, args, &result);
+      napi_make_callback(env_, context_, receiver, function, n, args, &result);
   if (status == napi_ok) return true;
   bool pending = false;
   napi_is_exception_pending(env_, &pending);

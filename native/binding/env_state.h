@@ -56,6 +56,8 @@ class EnvState final : public Waker {
   void drain(RecordPort& port);
   /// From inside JavaScript: the same, nested in a batch that may be running (RE-5).
   void drain_nested(RecordPort& port);
+  /// Calls a function of lib, outside of a batch; not when this env is going down.
+  void call(napi_ref function);
   /// Sends the small messages that JavaScript has put into `out`.
   void flush_commands();
   void wake_js() override;
@@ -120,6 +122,7 @@ class EnvState final : public Waker {
   explicit EnvState(napi_env env);
   ~EnvState();
   bool call_dispatch(uint32_t port, uint32_t from);
+  bool call(napi_ref function, size_t n, const napi_value* args);
   void report_exception();
   void settle(RecordPort& port, const Batch& batch);
   uint32_t number_of(const RecordPort& port) const;

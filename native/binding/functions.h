@@ -51,6 +51,7 @@ constexpr Function entry(const char* name) {
 void register_functions(napi_env env, napi_value exports, EnvState& state, const Function* table,
                         size_t n);
 
+void register_loop_functions(napi_env env, napi_value exports, EnvState& state);
 void register_reactor_functions(napi_env env, napi_value exports, EnvState& state);
 void register_vc_functions(napi_env env, napi_value exports, EnvState& state);
 void register_socket_functions(napi_env env, napi_value exports, EnvState& state);
