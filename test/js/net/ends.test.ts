@@ -173,13 +173,22 @@ describe('servers that listen again', () => {
 })
 
 describe('options of a socket hold for the connections that it makes later', () => {
+  const hex = (port?: number) => `:${port!.toString(16).toUpperCase().padStart(4, '0')}`
   /** Seconds until the kernel probes, in tens; undefined: not at all. */
-  const keepAlive = (port: number): number | undefined => {
-    const row = readFileSync('/proc/net/tcp', 'utf8')
-      .split('\n')
-      .map((line) => line.trim().split(/\s+/))
-      .find((words) => words[1]?.endsWith(`:${port.toString(16).toUpperCase().padStart(4, '0')}`))
-    const [kind, when] = (row?.[5] ?? '').split(':')
+  const keepAlive = async (socket: nodeNet.Socket): Promise<number | undefined> => {
+    let timer: string | undefined
+    // The system may leave a row out when others come and go.
+    await eventually(() => {
+      const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n')
+      for (const row of rows.map((line) => line.trim().split(/\s+/))) {
+        const [, local = '', remote = '', state] = row
+        const same =
+          local.endsWith(hex(socket.localPort)) && remote.endsWith(hex(socket.remotePort))
+        if (same && state === '01') timer = row[5]
+      }
+      return timer !== undefined
+    }, 'a row of the system')
+    const [kind, when] = timer!.split(':')
     return kind === '02' ? Math.round(parseInt(when, 16) / 1000) : undefined
   }
   type Step = (socket: nodeNet.Socket) => unknown
@@ -199,7 +208,7 @@ describe('options of a socket hold for the connections that it makes later', () 
       for (let round = 0; round < 3; round++) {
         socket.connect(port, '127.0.0.1')
         await once(socket, 'connect')
-        seen.push(keepAlive(socket.localPort!))
+        seen.push(await keepAlive(socket))
         between(socket)
         socket.destroy()
         await once(socket, 'close')
@@ -227,7 +236,7 @@ describe('options of a socket hold for the connections that it makes later', () 
         const { vc } = socket as unknown as { vc: { socketOptions(): object } }
         expect(vc.socketOptions()).toMatchObject({ noDelay: true })
       }
-      return keepAlive(socket.localPort!)
+      return keepAlive(socket)
     }))
 
   test('noDelay and the type of service', async () => {
