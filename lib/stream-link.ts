@@ -3,7 +3,7 @@ import { smallMessage } from './collect.js'
 import { Code, errno, type NetvcError } from './errors.js'
 import { VCEvent } from './events.js'
 import { MIOBuffer, type IOBufferReader } from './mio-buffer.js'
-import { tell } from './loop.js'
+import { inClosingPhase, tell } from './loop.js'
 import { native } from './native.js'
 import { expectNotice, ignore } from './notices.js'
 import {
@@ -417,12 +417,16 @@ export class StreamLink {
     callback(error)
     this.upper?.destroyed()
     const { stream, context, upper } = this
-    const first = () => {
-      waiting?.()
-      upper?.failRest()
-    }
-    if (context) closeLater({ stream, hadError: error !== null, context, first })
+    if (context) closeLater({ stream, hadError: error !== null, context })
     else closeSoon(stream)
+    // What is under way fails before 'close', and its ticks run before it: the loop tells the last
+    // one first.
+    if (waiting) inClosingPhase(waiting)
+    if (upper) {
+      inClosingPhase(() => {
+        upper.failRest()
+      })
+    }
   }
 
   /** The connection was closed by somebody else, or has failed with nobody to tell. */

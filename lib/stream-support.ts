@@ -16,16 +16,13 @@ interface Closing {
   stream: Duplex
   hadError: boolean
   context: AsyncResource
-  /** A write that was under way: its callback comes before the event. */
-  first: (() => void) | undefined
 }
 let closing: Closing[] = []
 
 function tellClosed(): void {
   const all = closing.reverse() // the loop tells the last one first
   closing = []
-  for (const { stream, hadError, context, first } of all) {
-    if (first) tell(first)
+  for (const { stream, hadError, context } of all) {
     context.runInAsyncScope(tell, undefined, () => stream.emit('close', hadError))
   }
 }

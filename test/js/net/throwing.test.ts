@@ -62,10 +62,10 @@ const plans: Record<string, [plan: string, nodeLoses?: 'the rest']> = {
     `const socket = start()
     socket.pause()
     socket.end('hello')
-    setTimeout(() => {
+    als.run('client', () => setTimeout(() => {
       socket.prependListener('data', () => boom('data'))
       socket.resume()
-    }, 50)`,
+    }, 50))`,
   ],
   'the callback of write()': [
     `const socket = start()
@@ -92,7 +92,7 @@ const plans: Record<string, [plan: string, nodeLoses?: 'the rest']> = {
   timeout: [
     `const socket = start()
     als.run('client', () => socket.setTimeout(20))
-    socket.on('timeout', () => { socket.end(big); boom('timeout') })`,
+    socket.once('timeout', () => { socket.end(big); boom('timeout') })`,
   ],
   lookup: [
     `const lookup = (host, options, told) => als.run('client', () => setImmediate(told, null, [{ address: '127.0.0.1', family: 4 }]))
