@@ -32,12 +32,30 @@ export function loadNative(): unknown {
       continue
     }
     try {
-      return nodeRequire(file)
+      return instance(file)
     } catch (error) {
       attempts.push({ file, problem: error instanceof Error ? error.message : String(error) })
     }
   }
   throw loadError(attempts, override !== undefined && override !== '')
+}
+
+const claimed = Symbol.for('netvc.claimed')
+
+/**
+ * The addon, for this copy of the package alone: module registries of test runners and hot reload
+ * evaluate a package several times in one thread. What the addon knows of a thread, above all whom
+ * to call, is made anew each time it is opened, and only require() opens it once.
+ */
+function instance(file: string): unknown {
+  const first = nodeRequire(file) as { [claimed]?: boolean }
+  if (!first[claimed]) {
+    Object.defineProperty(first, claimed, { value: true })
+    return first
+  }
+  const another = { exports: {} }
+  process.dlopen(another, file)
+  return another.exports
 }
 
 function defaultCandidates(): string[] {
