@@ -1,6 +1,13 @@
 import { closeSync } from 'node:fs'
 import type { ParsedAddress } from './address.js'
-import { abortError, closedError, Code, systemError } from './errors.js'
+import {
+  abortError,
+  closedError,
+  Code,
+  descriptorError,
+  errno as numbers,
+  systemError,
+} from './errors.js'
 import { NativePromise } from './globals.js'
 import { native } from './native.js'
 import type { ConnectOptions } from './options.js'
@@ -17,6 +24,9 @@ export interface PendingConnect {
   adopts?: number | undefined
   timeouts: TimeoutOptions
 }
+
+/** Descriptors whose adoption has not ended: their numbers are about to be closed. */
+const adopting = new Set<number>()
 
 /** The connects of one reactor that have not ended. */
 export class Connects {
@@ -46,7 +56,7 @@ export class Connects {
     const promise = new NativePromise<VConnection>((resolve, reject) => {
       const pending = { resolve, reject, address, adopts: options.fd, timeouts }
       const r = this.begin(id, to, options, pending)
-      if (r < 0) reject(systemError(r, 'connect', address))
+      if (r < 0) reject(descriptorError(r, options.fd) ?? systemError(r, 'connect', address))
     })
     if (!signal) return promise
     const abort = () => {
@@ -60,8 +70,11 @@ export class Connects {
 
   /** Starts one. A negative errno: it could not, and nobody is told. */
   begin(id: number, to: ParsedAddress, options: object, pending: PendingConnect): number {
+    const { adopts } = pending
+    if (adopts !== undefined && adopting.has(adopts)) return -numbers.EBUSY
     const r = native.connect(this.#reactor, id, to.kind, to.host, to.port, options)
     if (r < 0) return r
+    if (adopts !== undefined) adopting.add(adopts)
     this.#pending.set(id, pending)
     this.#changed()
     return r
@@ -105,6 +118,7 @@ export class Connects {
 
   #take(id: number): PendingConnect | undefined {
     const pending = this.#pending.get(id)
+    if (pending?.adopts !== undefined) adopting.delete(pending.adopts)
     this.#pending.delete(id)
     this.#changed()
     return pending

@@ -44,6 +44,8 @@ export type ErrorCode =
   | 'ERR_VC_MIGRATING'
   | 'ERR_VC_READING'
   | 'ERR_LISTENER_HANDLER'
+  | 'ERR_INCOMPATIBLE_OPTION_PAIR'
+  | 'ERR_DESCRIPTOR_IN_USE'
   | 'ERR_STREAM_DESTROYED'
   | 'ABORT_ERR'
 
@@ -97,6 +99,21 @@ export const Code = {
   OOB_PENDING: 20121,
   OOB_CANCELLED: 20122,
 } as const
+
+/** Two options that cannot both hold. */
+export function incompatible(one: string, other: string, why: string): NetvcArgumentError {
+  const text = `Option "${one}" cannot be used together with ${other}: ${why}.`
+  return new NetvcArgumentError('ERR_INCOMPATIBLE_OPTION_PAIR', text)
+}
+
+/** The error of a descriptor that somebody else in this process owns. */
+export function descriptorError(r: number, fd: number | undefined): NetvcError | undefined {
+  if (fd === undefined || r !== -errno.EBUSY) return undefined
+  const text =
+    `fd ${String(fd)} was given to netvc already, which closes it: ` +
+    'give each descriptor once, or a duplicate'
+  return new NetvcError('ERR_DESCRIPTOR_IN_USE', text)
+}
 
 /** The symbolic name of a positive errno. */
 export function errnoName(n: number): string {

@@ -189,8 +189,8 @@ export class Listener {
   }
 
   #handOut(vc: VConnection, handler: (vc: VConnection) => void): void {
+    startTimeouts(vc, this.#timeouts) // and who it is given to gets them too
     if (this.#choose && this.#give(vc, this.#choose)) return
-    startTimeouts(vc, this.#timeouts)
     handler(vc)
   }
 

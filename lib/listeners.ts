@@ -1,10 +1,10 @@
 import { parseAddress, resolveAddress, type ParsedAddress } from './address.js'
-import { abortError, systemError, wrongType } from './errors.js'
+import { abortError, descriptorError, incompatible, systemError, wrongType } from './errors.js'
 import { Record } from './events.js'
 import { NativePromise } from './globals.js'
 import { Listener } from './listener.js'
 import { native } from './native.js'
-import { checkOptions, flat, type ListenOptions } from './options.js'
+import { checkOptions, checkTogether, flat, type ListenOptions } from './options.js'
 import type { Reactor } from './reactor.js'
 import { given, type TimeoutOptions } from './timeouts.js'
 import type { VConnection } from './vconnection.js'
@@ -59,6 +59,10 @@ export class Listeners {
       throw wrongType('handler', 'a function, or undefined', handler)
     }
     checkOptions('listen', options)
+    checkTogether('listen', options)
+    if (options.fd !== undefined && list.length > 1) {
+      throw incompatible('fd', 'several addresses', 'one descriptor is one socket')
+    }
     this.reactor.assertOpen('listen')
     const { signal, distribute } = options
     if (signal?.aborted) throw abortError(signal.reason)
@@ -69,19 +73,25 @@ export class Listeners {
     const distribution = typeof distribute === 'string' ? distributions[distribute] : 0
     // What was checked is what is used, whatever its owner does meanwhile.
     const { maxConnections: reactorConnections } = this.common
-    const used = { ...flat(options), distribution, reactorConnections, paused: !handler }
+    const timeouts = { ...given(this.common), ...given(options) }
+    const used = {
+      ...flat(options),
+      ...timeouts,
+      distribution,
+      reactorConnections,
+      paused: !handler,
+    }
     const resolved = await NativePromise.all(parsed.map((p) => resolveAddress(p, 'listen')))
     if (signal?.aborted) throw abortError(signal.reason)
     this.reactor.assertOpen('listen')
 
-    const timeouts = { ...given(this.common), ...given(used) }
     const listener = new Listener(this.reactor, handler, chooser, timeouts, used.onLimited)
     for (const [i, { kind, host, port }] of resolved.entries()) {
       const r = this.#start(listener, { kind, host, port }, used)
       if (r < 0) {
         this.changed()
         await listener.close()
-        throw systemError(r, 'listen', list[i] as string)
+        throw descriptorError(r, used.fd) ?? systemError(r, 'listen', list[i] as string)
       }
     }
     this.changed()

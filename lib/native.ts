@@ -179,6 +179,14 @@ export interface Native {
     halfCloseMs: number,
     stallMs: number,
   ): number
+  closeTunnel(
+    reactor: number,
+    id: number,
+    aSlot: number,
+    aVersion: number,
+    bSlot: number,
+    bVersion: number,
+  ): void
   tunnelBytes(reactor: number, id: number, direction: number): number
   freeTunnel(reactor: number, id: number): void
 

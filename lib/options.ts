@@ -1,4 +1,4 @@
-import { outOfRange, wrongType, NetvcArgumentError } from './errors.js'
+import { incompatible, outOfRange, wrongType, NetvcArgumentError } from './errors.js'
 import type { WriteOptions } from './handle.js'
 import type { PairOptions } from './pairs.js'
 import type { QueueLimits } from './queues.js'
@@ -95,7 +95,10 @@ export interface ListenOptions extends ConnectionOptions {
   backdoor?: boolean
   /** Told when a limit holds, at most once a second each. See Listener.stats(). */
   onLimited?: (limit: AcceptLimit) => void
-  /** An open, bound or listening stream socket to use; the address only names it then. */
+  /**
+   * An open, bound or listening stream socket to use; the one address only names it then. The
+   * listener owns it, and closes it. Not with ipv6Only and reusePort, which its maker has to set.
+   */
   fd?: number
   /** Cancels listen() while it is pending; afterwards it has no effect. */
   signal?: AbortSignal
@@ -130,7 +133,10 @@ export interface ConnectOptions extends ConnectionOptions {
    * localPort.
    */
   localPortRange?: readonly [low: number, high: number]
-  /** localAddress need not be of this machine (IP_TRANSPARENT; needs privileges). Default false. */
+  /**
+   * localAddress, which must be given, need not be of this machine (IP_TRANSPARENT; needs
+   * privileges). Default false.
+   */
   transparent?: boolean
   /** Send the first write together with the connect (TCP_FASTOPEN). Default false. */
   fastOpen?: boolean
@@ -339,6 +345,34 @@ export function checkOptions(kind: keyof typeof tables, options: unknown): void 
   if (typeof options !== 'object' || options === null)
     throw wrongType('options', 'an object', options)
   checkTable(tables[kind], 'options', options, kind)
+}
+
+/** Of options that were checked one by one: those that cannot hold together. */
+export function checkTogether(
+  kind: 'listen' | 'connect',
+  options: ListenOptions & ConnectOptions,
+): void {
+  const has = (name: keyof typeof options) => options[name] !== undefined && options[name] !== false
+  if (kind === 'connect') {
+    if (has('transparent') && !has('localAddress'))
+      throw incompatible(
+        'transparent',
+        'no localAddress',
+        'it is the foreign address to connect from',
+      )
+    if (options.localPort && has('localPortRange'))
+      throw incompatible(
+        'localPort',
+        '"localPortRange"',
+        'one names a port, the other one asks for any',
+      )
+    return
+  }
+  if (options.fd === undefined) return
+  for (const name of ['ipv6Only', 'reusePort'] as const) {
+    if (options[name] === undefined) continue
+    throw incompatible(name, '"fd"', 'it is set before a socket is bound, so by who has made it')
+  }
 }
 
 function checkTable(table: Record<string, Check>, at: string, options: object, kind = at): void {

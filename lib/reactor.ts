@@ -20,7 +20,14 @@ import type { Listener } from './listener.js'
 import { Listeners, type ListenArguments } from './listeners.js'
 import { lingerLimitMs, Lingering } from './lingering.js'
 import { native, type NativeStats } from './native.js'
-import { checkOptions, flat, maxInt, type ConnectOptions, type ReactorOptions } from './options.js'
+import {
+  checkOptions,
+  checkTogether,
+  flat,
+  maxInt,
+  type ConnectOptions,
+  type ReactorOptions,
+} from './options.js'
 import { makePair, type PairOptions } from './pairs.js'
 import {
   checkQueueLimits,
@@ -31,7 +38,7 @@ import {
   type ThrottleState,
 } from './queues.js'
 import { tunnelLimits, tunnelSizes, type Tunnel, type TunnelOptions } from './tunnel.js'
-import { given, startTimeouts, type TimeoutOptions } from './timeouts.js'
+import { carried, given, startTimeouts, type TimeoutOptions } from './timeouts.js'
 import { VConnection } from './vconnection.js'
 import { WorkerSide } from './worker-side.js'
 import { mySeat, Seat } from './workers.js'
@@ -139,6 +146,7 @@ export class Reactor extends WorkerSide {
     const parsed = parseAddress(address)
     checkOptions('connect', options)
     this.assertOpen('connect')
+    checkTogether('connect', options)
     const { signal } = options
     if (signal?.aborted) throw abortError(signal.reason)
     options = flat(options)
@@ -351,7 +359,7 @@ export class Reactor extends WorkerSide {
         return
       case Record.ASSIGNED: {
         const vc = this.newConnection(slot, version, id)
-        startTimeouts(vc, this.#timeouts)
+        startTimeouts(vc, { ...this.#timeouts, ...carried(count, more) })
         // It may have been on its way when unregister() was called.
         if (this.seat?.handler && !this.#closing) this.seat.handler(vc)
         else vc.doIoClose()

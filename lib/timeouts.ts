@@ -21,6 +21,14 @@ export function given(options: TimeoutOptions): TimeoutOptions {
   }
 }
 
+/** @internal What came along from another thread, -1 for none; CarriedTimeouts of js_port.h. */
+export function carried(inactivity: number, active: number): TimeoutOptions {
+  return {
+    ...(inactivity >= 0 && { inactivityTimeout: inactivity }),
+    ...(active >= 0 && { activeTimeout: active }),
+  }
+}
+
 /** @internal */
 export function startTimeouts(vc: VConnection, options: TimeoutOptions): void {
   if (options.inactivityTimeout) vc.setInactivityTimeout(options.inactivityTimeout)

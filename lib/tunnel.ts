@@ -86,10 +86,14 @@ export class Tunnel {
     return native.tunnelBytes(this.a.reactor.handle, this.#id, direction)
   }
 
-  /** Ends it now: both connections are closed, bytes under way are dropped. */
+  /**
+   * Ends it now: both connections are closed. Bytes under way are dropped, and a side that misses
+   * some of them gets a reset.
+   */
   close(): void {
-    if (!this.a.closed) native.close(this.a.slot, this.a.version, 0)
-    if (!this.b.closed) native.close(this.b.slot, this.b.version, 0)
+    if (this.#id === undefined) return
+    const { a, b } = this
+    native.closeTunnel(a.reactor.handle, this.#id, a.slot, a.version, b.slot, b.version)
   }
 
   /** @internal */

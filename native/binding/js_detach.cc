@@ -42,7 +42,9 @@ void JsReactor::leave_thread(size_t i) {
     if (e->is_connection()) {
       auto& vc = static_cast<NetVConnection&>(*e);
       if (vc.observer && vc.observer->belongs_to(this)) {
-        if (vc.observer != &p) {
+        if (seat_.on_exit == OnExit::kPark && vc.observer->goes_on_without(this)) {
+          // A tunnel needs nobody.
+        } else if (vc.observer != &p) {
           tunneled.push_back(vc.id());
         } else if (seat_.on_exit == OnExit::kPark) {
           hand_back(vc);
@@ -57,7 +59,7 @@ void JsReactor::leave_thread(size_t i) {
   // Ending a tunnel closes two connections of the list, so not while walking along it.
   for (VersionedId id : tunneled) {
     VcPool::Handle vc = NetVConnection::pool().address(id);
-    if (vc && vc->observer) vc->do_io_close(0);
+    if (vc && vc->observer) vc->do_io_close();
   }
   h.cancel_turn_end(p);
 }
@@ -65,8 +67,7 @@ void JsReactor::leave_thread(size_t i) {
 // Ends the operations of a connection whose user changes, on its thread: what was read and not
 // consumed is read again, what was to be written is a message.
 void JsReactor::hand_back(NetVConnection& vc) {
-  vc.cancel_inactivity_timeout();
-  vc.cancel_active_timeout();
+  vc.suspend_timeouts();
   MIOBuffer* m = vc.read_vio.op == Op::kRead ? vc.read_vio.buffer.writer() : nullptr;
   if (IOBufferReader* r = m ? m->most_advanced_reader() : nullptr) {
     BlockChain bytes;
@@ -98,8 +99,10 @@ void JsReactor::detach() {
   shared_->remove(seat_);
   for (auto& [id, l] : listeners_)
     l->cancel();
-  for (auto& [id, t] : tunnels_)
-    t->tunnel->abandon();
+  if (seat_.on_exit == OnExit::kClose) {
+    for (auto& [id, t] : tunnels_)
+      t->tunnel->abandon();
+  }
   accept_pool_.stop();
   const auto all_told = [this] {
     for (auto& [id, l] : listeners_) {

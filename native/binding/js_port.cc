@@ -8,7 +8,7 @@ namespace netvc {
 
 void JsPort::post_vc(RecordKind kind, const NetVConnection& vc, uint32_t generation,
                      int32_t error) {
-  if (connections && (kind == kRecordAccept || kind == kRecordOpen || kind == kRecordAssigned))
+  if (connections && (kind == kRecordAccept || kind == kRecordOpen))
     connections->fetch_add(1, std::memory_order_relaxed);
   EventRecord r;
   r.kind = kind;
@@ -16,6 +16,26 @@ void JsPort::post_vc(RecordKind kind, const NetVConnection& vc, uint32_t generat
   r.version = version_of(vc.id());
   r.generation = generation;
   r.error = error;
+  post(r);
+}
+
+CarriedTimeouts CarriedTimeouts::of(const NetVConnection& vc) {
+  const auto ms = [](Nanos t) {
+    return t > 0 ? static_cast<int32_t>(std::min<Nanos>(t / kMillisecond, INT32_MAX)) : -1;
+  };
+  return {ms(vc.get_inactivity_timeout()), ms(vc.get_active_timeout())};
+}
+
+void JsPort::post_assigned(const NetVConnection& vc, uint32_t shut,
+                           const CarriedTimeouts& timeouts) {
+  if (connections) connections->fetch_add(1, std::memory_order_relaxed);
+  EventRecord r;
+  r.kind = kRecordAssigned;
+  r.slot = slot_of(vc.id());
+  r.version = version_of(vc.id());
+  r.generation = shut;
+  r.count = timeouts.inactivity;
+  r.more = timeouts.active;
   post(r);
 }
 

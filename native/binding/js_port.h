@@ -50,6 +50,16 @@ inline constexpr int32_t kEvictedTag = -1;
 /// With the side of a timeout: the other one is not told, since this is an end of a pair (PV-24).
 inline constexpr int32_t kThisSideOnly = 2;
 
+/// Milliseconds that a connection takes along to another JavaScript thread; -1: none was set, and
+/// those of the new thread's reactor hold.
+struct CarriedTimeouts {
+  int32_t inactivity = -1;
+  int32_t active = -1;
+
+  /// What is set natively.
+  static CarriedTimeouts of(const NetVConnection& vc);
+};
+
 class JsPort final : public RecordPort, public Continuation, public VcObserver, public TurnEndHook {
  public:
   /// waker null: inline engine, whoever runs the turn drains the ring itself.
@@ -66,6 +76,8 @@ class JsPort final : public RecordPort, public Continuation, public VcObserver, 
     if (waker_) handler_.at_turn_end(*this);
   }
   void post_vc(RecordKind kind, const NetVConnection& vc, uint32_t generation, int32_t error = 0);
+  /// The connection is this thread's from now on; shut: its sides that are.
+  void post_assigned(const NetVConnection& vc, uint32_t shut, const CarriedTimeouts& timeouts);
 
   /// A connect that may still be under way (handler's thread); told is deleted when it is
   /// cancelled.

@@ -177,6 +177,7 @@ int JsReactor::listen(uint32_t id, const Address& address, const AcceptOptions& 
                       const ListenMode& mode) {
   auto listener = std::make_unique<JsListener>(*this, id);
   listener->distribute = mode.distribute;
+  listener->timeouts = mode.timeouts;
   listener->admission = options.admission;
   if (const int error = ListenSocket::open(address, options, &listener->socket)) return error;
   std::vector<NetHandler*> at;
@@ -251,7 +252,8 @@ void JsListener::on_accept(NetVConnection& vc) {
   Seat* seat = distribute == Distribute::kNone ? nullptr : reactor_.shared()->choose(distribute);
   JsPort& port = seat ? seat->port_at(*vc.handler) : reactor_.port_of(*vc.handler);
   vc.observer = &port;
-  port.post_vc(seat ? kRecordAssigned : kRecordAccept, vc, seat ? 0 : id_);
+  if (seat) return port.post_assigned(vc, 0, timeouts);
+  port.post_vc(kRecordAccept, vc, id_);
 }
 
 void JsListener::post(RecordKind kind, int error) {
@@ -314,6 +316,13 @@ void JsListener::on_accept_limited(Admission::Verdict v) {
   if (before != 0 && now - before < kSecond) return;
   if (last.compare_exchange_strong(before, now, std::memory_order_relaxed))
     post(kRecordAcceptLimited, static_cast<int>(v));
+}
+
+bool JsListener::somebody_leaves() {
+  for (size_t i = 0; i < reactor_.size(); ++i) {
+    if (reactor_.handler(i).counters.leaving.get() > 0) return true;
+  }
+  return false;
 }
 
 bool JsListener::make_room() {

@@ -44,6 +44,7 @@ class JsListener final : public AcceptHandler {
   void on_accept_error(int error) override;
   void on_accept_limited(Admission::Verdict v) override;
   bool make_room() override;
+  bool somebody_leaves() override;
   void on_accept_stopped() override;
 
   void cancel();
@@ -52,6 +53,7 @@ class JsListener final : public AcceptHandler {
 
   Ref<ListenSocket> socket;
   Distribute distribute = Distribute::kNone;
+  CarriedTimeouts timeouts;
   std::vector<Ref<Acceptor>> acceptors;
   Ref<Admission> admission;
   std::atomic<int> running{0};  // acceptors that have not stopped; counts, orders nothing else
@@ -71,6 +73,7 @@ class JsTunnel final : public TunnelListener {
       : tunnel(new Tunnel(this, options)), reactor_(reactor), id_(id) {}
   void on_tunnel_end(Tunnel& t, const TunnelResult& result) override;
   bool belongs_to(const void* group) const override;
+  void on_tunnel_left() override { told.store(true, std::memory_order_release); }
 
   Ref<Tunnel> tunnel;
   /// The buffers of read operations that the tunnel takes over.
@@ -128,7 +131,8 @@ class JsReactor {
     AcceptMode accept = AcceptMode::kSingle;
     int own_threads = 0;
     Distribute distribute = Distribute::kNone;
-    bool paused = false;  // accepts from JsListener::resume() on
+    CarriedTimeouts timeouts;  // of connections that are distributed
+    bool paused = false;       // accepts from JsListener::resume() on
   };
   /// 0 or an errno value. The records ACCEPT, ACCEPT_ERROR, ACCEPT_STOPPED carry the id.
   int listen(uint32_t id, const Address& address, const AcceptOptions& options,

@@ -98,6 +98,8 @@ napi_value JsListen(napi_env env, Args<6>& a) {
                 : o.flag("acceptOnEveryThread", false) ? JsReactor::AcceptMode::kEveryThread
                                                        : JsReactor::AcceptMode::kSingle;
   mode.distribute = static_cast<Distribute>(o.number("distribution", 0));
+  mode.timeouts = {static_cast<int32_t>(o.number("inactivityTimeout", -1)),
+                   static_cast<int32_t>(o.number("activeTimeout", -1))};
   mode.paused = o.flag("paused", false);
   return js_i32(env, -r->listen(a.u32(1), address, options, mode));
 }
@@ -170,6 +172,7 @@ napi_value JsConnectTo(napi_env env, Args<6>& a) {
   // A duplicate is adopted, and lib closes the original: Node keeps a list of what a worker has
   // opened, and closes those numbers, whatever they are by then, when the worker ends.
   const int original = static_cast<int>(o.number("fd", -1));
+  if (original >= 0 && ListenSocket::is_taken(original)) return js_i32(env, -EBUSY);
   const int fd = original < 0 ? -1 : ::fcntl(original, F_DUPFD_CLOEXEC, 0);
   if (original >= 0 && fd < 0) return js_i32(env, -errno);
   Address to;

@@ -51,11 +51,16 @@ void SharedPool::set_registered(Seat& seat, bool on, OnExit on_exit) {
   seat.on_exit = on_exit;
 }
 
-// Under the lock. The newest: an older one is of a reactor that is closing.
+// Under the lock. The newest that has registered, else the newest: others are of reactors that are
+// closing, or of another copy of the package on that thread.
 Seat* SharedPool::seat_of(uint32_t worker) {
-  const auto it = std::find_if(seats_.rbegin(), seats_.rend(),
-                               [worker](const Seat* s) { return s->worker == worker; });
-  return it == seats_.rend() ? nullptr : *it;
+  Seat* newest = nullptr;
+  for (auto it = seats_.rbegin(); it != seats_.rend(); ++it) {
+    if ((*it)->worker != worker) continue;
+    if ((*it)->registered) return *it;
+    if (!newest) newest = *it;
+  }
+  return newest;
 }
 
 Seat* SharedPool::find(uint32_t worker) {
@@ -105,11 +110,14 @@ void SharedPool::each(const std::function<void(const Seat&)>& f) {
 }
 
 void SharedPool::park(NetVConnection& vc) {
-  vc.observer = nullptr;
-  std::lock_guard<std::mutex> lock(mutex_);
-  parked_.push_back(vc.id());
-  for (Seat* s : seats_)
-    s->port_at(*vc.handler).post_vc(kRecordParked, vc, 0);
+  vc.observer = this;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    parked_.push_back(vc.id());
+    for (Seat* s : seats_)
+      s->port_at(*vc.handler).post_vc(kRecordParked, vc, 0);
+  }
+  vc.watch_for_end(true);
 }
 
 bool SharedPool::unpark(VersionedId id) {
@@ -119,10 +127,6 @@ bool SharedPool::unpark(VersionedId id) {
 
 std::vector<VersionedId> SharedPool::parked() {
   std::lock_guard<std::mutex> lock(mutex_);
-  std::erase_if(parked_, [](VersionedId id) {
-    const VcPool::Handle vc = NetVConnection::pool().address(id);
-    return !vc || vc->closed_to_all();
-  });
   return parked_;
 }
 

@@ -36,7 +36,7 @@ struct Seat {
   JsPort& port_at(const NetHandler& h) { return *ports[static_cast<size_t>(h.index)]; }
 };
 
-class SharedPool {
+class SharedPool final : private VcObserver {
  public:
   struct Leave {
     void operator()(SharedPool* p) const { p->detach(); }
@@ -62,8 +62,8 @@ class SharedPool {
   /// Any thread; f is called under the lock.
   void each(const std::function<void(const Seat&)>& f);
 
-  /// On vc's thread. It has no user any more: bytes stay in the kernel until somebody takes it.
-  /// Every attached thread is told.
+  /// On vc's thread. It has no user any more: bytes stay in the kernel until somebody takes it, and
+  /// it ends when its peer does (NetVConnection::watch_for_end). Every attached thread is told.
   void park(NetVConnection& vc);
   /// Any thread. False when it was not parked; true: it is not any more.
   bool unpark(VersionedId id);
@@ -72,6 +72,7 @@ class SharedPool {
  private:
   SharedPool() = default;
   void detach();
+  void on_vc_closed(NetVConnection& vc, bool) override { unpark(vc.id()); }
   Seat* seat_of(uint32_t worker);
 
   std::mutex mutex_;

@@ -316,6 +316,14 @@ napi_value JsTunnelStart(napi_env env, Args<14>& a) {
   return js_i32(env, 1);
 }
 
+// closeTunnel(reactor, id, aSlot, aVersion, bSlot, bVersion)
+napi_value JsCloseTunnel(napi_env, Args<6>& a) {
+  JsReactor* r = a.state().reactor(a.u32(0));
+  if (JsTunnel* t = r ? r->tunnel(a.u32(1)) : nullptr)
+    Tunnel::close(t->tunnel, id_of(a, 2), id_of(a, 4));
+  return nullptr;
+}
+
 // tunnelBytes(reactor, id, direction)
 napi_value JsTunnelBytes(napi_env env, Args<3>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
@@ -349,6 +357,7 @@ void register_vc_functions(napi_env env, napi_value exports, EnvState& state) {
       entry<JsTrap, kCommand>("trapWriteBufferEmpty"),
       entry<JsSetTimeout, kTouch>("setTimeout"),
       entry<JsTunnelStart, kCommand>("tunnel"),
+      entry<JsCloseTunnel, kCommand>("closeTunnel"),
       entry<JsTunnelBytes, kPlain>("tunnelBytes"),
       entry<JsFreeTunnel, kPlain>("freeTunnel"),
   };

@@ -57,7 +57,7 @@ napi_value JsParked(napi_env env, Args<1>& a) {
 // assign(reactor, slot, version, worker, owner, buffer | -1): 0; kGone; -ESRCH: it has not
 // registered; -EPERM: it is another thread's, and not parked; -EXDEV: not a connection of the
 // shared reactor. buffer: of the owner's read operation; its readers are not the owner's any more
-// until it is done.
+// until it is done. Timeouts that were set go along.
 napi_value JsAssign(napi_env env, Args<6>& a) {
   EnvState& state = a.state();
   JsReactor* r = state.reactor(a.u32(0));
@@ -78,13 +78,17 @@ napi_value JsAssign(napi_env env, Args<6>& a) {
                                         hold = std::move(hold)](NetVConnection& at_home) {
     if (at_home.closed_now()) return;
     if (owner && !(at_home.observer && at_home.observer->belongs_to(mine))) return;
-    if (owner) JsReactor::hand_back(at_home);
+    if (owner) {
+      JsReactor::hand_back(at_home);
+    } else {
+      at_home.watch_for_end(false);
+    }
     Seat* seat = pool->find(worker);
     // It has ended meanwhile: as if it had had it.
     if (!seat) return on_exit == OnExit::kPark ? pool->park(at_home) : at_home.do_io_close();
     JsPort& to = seat->port_at(*at_home.handler);
     at_home.observer = &to;
-    to.post_vc(kRecordAssigned, at_home, at_home.shut_sides());
+    to.post_assigned(at_home, at_home.shut_sides(), CarriedTimeouts::of(at_home));
   });
   return js_i32(env, posted ? 0 : kGone);
 }

@@ -75,6 +75,28 @@ int apply_options(int fd, int family, const NetVCOptions& o) {
   return 0;
 }
 
+int Connection::change_options(const NetVCOptions& o) {
+  if (!is_socket) return 0;
+  const int family = remote.family();
+  const auto off = [&](SocketOption option) {
+    int value = 0;
+    if (get_socket_option(fd(), family, option, &value) == 0 && value != 0)
+      set_socket_option(fd(), family, option, 0);
+  };
+  if (!(o.sock_flags & NetVCOptions::kKeepAlive)) off(SocketOption::kKeepAlive);
+  if (!(o.sock_flags & NetVCOptions::kLingerOn)) {
+    const linger none{0, 0};
+    ::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+  }
+  if (o.packet_mark == 0) off(SocketOption::kMark);
+  if (remote.is_ip()) {
+    if (o.packet_tos == 0) off(SocketOption::kTos);
+    if (o.not_sent_lowat == 0) off(SocketOption::kNotSentLowat);
+    if (o.user_timeout == 0) off(SocketOption::kUserTimeout);
+  }
+  return apply_options(o);
+}
+
 int set_transparent(int fd, int family) {
 #ifdef IP_TRANSPARENT
   const bool v6 = family == AF_INET6;
@@ -150,6 +172,7 @@ int Connection::adopt(int fd) {
   const int r = sock::set_nonblocking(fd);
   if (r < 0) return r;
   const int type = sock::socket_type(fd);
+  if (type != 0 && sock::is_listening(fd)) return -EINVAL;  // bytes never come from it
   is_socket = type != 0;
   is_stream = type == SOCK_STREAM;
   if (is_socket) Address::peer_of(fd, &remote);

@@ -69,10 +69,12 @@ class Connection {
   int connect(const NetVCOptions& options);
   /// Takes a descriptor of any pollable kind; on failure it stays the caller's (CN-8).
   int adopt(int fd);
-  /// Pushes options that can change at run time (VC-10); see the function of this name.
+  /// Pushes options to a new socket; see the function of this name.
   int apply_options(const NetVCOptions& options) {
     return is_socket ? netvc::apply_options(fd(), remote.family(), options) : 0;
   }
+  /// The same for an open one (VC-10): what they do not have is switched off.
+  int change_options(const NetVCOptions& options);
   void close() {
     fd_.reset();
     ticket.give_back();

@@ -57,6 +57,7 @@ void ConnectionQueues::count() {
   c.active.set(static_cast<int64_t>(active_.size()));
   c.evictable.set(static_cast<int64_t>(keep_alive_.size()) -
                   leaving_[static_cast<size_t>(Queue::kKeepAlive)]);
+  c.leaving.set(leaving_[1] + leaving_[2]);
   if (keep_alive_.empty() && active_.empty()) handler_.timers.cancel(sweep_);
 }
 
@@ -99,10 +100,9 @@ void ConnectionQueues::trim() {
 }
 
 bool ConnectionQueues::evict_oldest() {
+  if (somebody_leaves()) return true;
   if (walking_) return false;
   NetEvent* e = keep_alive_.front();
-  while (e && e->evicting > 0)
-    e = List::next(*e);
   if (e) evict(*e);
   return e != nullptr;
 }

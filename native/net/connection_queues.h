@@ -50,8 +50,11 @@ class ConnectionQueues {
   /// From both; no-op when absent.
   void remove(NetEvent& e);
 
-  /// The one that has waited longest and was not told yet. False when there is none.
+  /// The one that has waited longest, unless somebody is leaving already, whose place it will be.
+  /// False when there is neither.
   bool evict_oldest();
+  /// Somebody was told to go, and has not answered yet.
+  bool somebody_leaves() const { return leaving_[1] + leaving_[2] > 0; }
   size_t keep_alive() const { return keep_alive_.size(); }
   size_t active() const { return active_.size(); }
 

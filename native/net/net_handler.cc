@@ -121,12 +121,14 @@ void NetHandler::turn(Nanos max_wait) {
   if (n > 0) counters.poll_events.add(n);
   quiet_turn_ = n <= 0;
   now_ = monotonic_now();
+  in_turn_ = true;
   run_mailbox();
 
   run_list(read_ready_);
   run_list(write_ready_);
   timers.run(now_);
   run_turn_end();
+  in_turn_ = false;
   // A turn that may not wait belongs to a thread that will sleep in its own loop, with our poller
   // nested there: post() has to make nested_fd() readable from here on.
   if (max_wait == 0 && !prepare_to_sleep()) wake();
@@ -147,7 +149,7 @@ void NetHandler::run_turn_end() {
 
 void NetHandler::settle_later(NetEvent& e) {
   settle_list_.push_back(e);
-  if (!settle_timer_.armed()) timers.arm(settle_timer_, now_ + kSettlePeriod);
+  if (!settle_timer_.armed()) timers.arm(settle_timer_, now() + kSettlePeriod);
 }
 
 void NetHandler::on_settle_timer(void* p) {

@@ -80,6 +80,7 @@ struct NetCounters {
   Counter events;              // told to continuations
   Counter keep_alive, active;  // connections in these queues
   Counter evictable;           // that could be evicted when somebody else needs their place
+  Counter leaving;             // told to go, and still there
   Counter keep_alive_evicted, active_evicted;
   Counter keep_alive_idle;  // nanoseconds that the evicted ones had waited, summed
 
@@ -103,6 +104,7 @@ struct NetCounters {
                        &keep_alive,
                        &active,
                        &evictable,
+                       &leaving,
                        &accept_throttled,
                        &accept_rescued,
                        &connect_throttled,
@@ -202,7 +204,7 @@ class NetHandler {
   /// A connection that has been there for a while has moved bytes.
   void was_busy() {
     ++busy_;
-    last_busy_ = now_;
+    last_busy_ = now();
   }
   /// How often that was, and when last: work that should not wait for newcomers (AC-7).
   uint64_t busy() const { return busy_; }
@@ -210,8 +212,9 @@ class NetHandler {
   bool quiet_turn() const { return quiet_turn_; }
   Nanos last_busy() const { return last_busy_; }
 
-  /// Monotonic time read once per turn; good enough for deadlines.
-  Nanos now() const { return now_; }
+  /// Monotonic time, in a turn read once: good enough for what happens in it. Between turns, which
+  /// can be far apart on the inline engine, it is the time now.
+  Nanos now() const { return in_turn_ ? now_ : monotonic_now(); }
 
   TimerQueue timers;
   NetCounters counters;
@@ -246,6 +249,7 @@ class NetHandler {
   Timer settle_timer_{&on_settle_timer, this};
   std::atomic<std::thread::id> thread_{};  // orders nothing: a thread only looks for itself
   Nanos now_ = 0;
+  bool in_turn_ = false;  // now_ is of this turn
   uint64_t busy_ = 0;
   bool quiet_turn_ = false;
   Nanos last_busy_ = 0;

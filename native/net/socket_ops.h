@@ -59,6 +59,7 @@ int take_error(int fd);
 bool readable(int fd);
 /// 0 when fd is not a socket.
 int socket_type(int fd);
+bool is_listening(int fd);
 
 }  // namespace sock
 

@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <mutex>
+#include <set>
 
 #include "net/socket_ops.h"
 
@@ -28,6 +30,32 @@ bool is_stale_socket(const Address& a) {
   return sock::connect(fd, a) == -ECONNREFUSED;
 }
 
+// Numbers that users gave away, and that listeners close.
+class Taken {
+ public:
+  bool take(int fd) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return fds_.insert(fd).second;
+  }
+  void drop(int fd) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    fds_.erase(fd);
+  }
+  bool has(int fd) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return fds_.count(fd) > 0;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<int> fds_;
+};
+
+Taken& taken() {
+  static auto* t = new Taken();  // outlives every thread
+  return *t;
+}
+
 bool is_path(const Address& a) { return a.is_unix() && !a.host().empty() && a.host()[0] != '@'; }
 
 }  // namespace
@@ -43,9 +71,6 @@ int ListenSocket::bind_new(const Address& address) {
 #ifdef SO_REUSEPORT
   if (options_.reuse_port) sock::set_int_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 #endif
-  // Inherited by accepted sockets, and before listen, because of the window scale.
-  set_buffer_size(fd, SO_RCVBUF, options_.connection.recv_buffer_size);
-  set_buffer_size(fd, SO_SNDBUF, options_.connection.send_buffer_size);
   if (options_.transparent) {
     if (const int r = set_transparent(fd, address.family()); r < 0) return -r;
   }
@@ -68,12 +93,16 @@ int ListenSocket::open(const Address& address, const AcceptOptions& options,
   Ref<ListenSocket> s(new ListenSocket());
   s->options_ = options;
   if (options.fd >= 0) {
+    if (is_taken(options.fd)) return EBUSY;
     if (sock::socket_type(options.fd) != SOCK_STREAM) return ENOTSOCK;
     if (const int r = sock::set_nonblocking(options.fd); r < 0) return -r;
   } else if (const int error = s->bind_new(address)) {
     return error;
   }
   const int fd = options.fd >= 0 ? options.fd : s->fd();
+  // Inherited by accepted sockets, and before listen, because of the window scale.
+  set_buffer_size(fd, SO_RCVBUF, options.connection.recv_buffer_size);
+  set_buffer_size(fd, SO_SNDBUF, options.connection.send_buffer_size);
 #ifdef TCP_DEFER_ACCEPT
   if (options.defer_accept_s > 0)
     sock::set_int_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options.defer_accept_s);
@@ -85,17 +114,26 @@ int ListenSocket::open(const Address& address, const AcceptOptions& options,
   // Of the listener too: what the system refuses is told now, and not lost at each accept.
   if (!Address::local_of(fd, &s->address_)) return errno;
   const int family = s->address_.family();
+  if (options.fd >= 0 && options.transparent) {
+    if (const int r = set_transparent(fd, family); r < 0) return -r;
+  }
   if (const int r = set_max_segment_size(fd, family, options.connection); r < 0) return -r;
   if (const int r = apply_options(fd, family, options.connection); r < 0) return -r;
   // The kernel caps the backlog, and chooses a port for who is not bound.
   if (::listen(fd, options.backlog > 0 ? options.backlog : 65535) != 0) return errno;
   if (!Address::local_of(fd, &s->address_)) return errno;
-  if (options.fd >= 0) s->fd_.reset(options.fd);
+  if (options.fd >= 0) {
+    if (!taken().take(options.fd)) return EBUSY;
+    s->fd_.reset(options.fd);
+  }
   *out = std::move(s);
   return 0;
 }
 
+bool ListenSocket::is_taken(int fd) { return taken().has(fd); }
+
 ListenSocket::~ListenSocket() {
+  if (options_.fd >= 0 && fd_.valid()) taken().drop(options_.fd);  // before the number is free
   // Unless somebody else has put something in its place meanwhile.
   struct stat st;
   if (unlink_path_.empty() || ::lstat(unlink_path_.c_str(), &st) != 0) return;
@@ -212,7 +250,7 @@ bool Acceptor::accept_one() {
   if (fd >= 0) {
     Connection con(fd, peer);
     rescues_ = 0;
-    if (!socket_->options().backdoor && Throttle::process().check_fd(fd, handler->now())) {
+    if (!socket_->options().backdoor && Throttle::process().check_fd(fd, monotonic_now())) {
       if (admission) admission->cancel(&ticket);
       handler->counters.accept_rescued.add();
       told_->on_accept_limited(Admission::Verdict::kNoDescriptor);
@@ -280,7 +318,7 @@ bool Acceptor::admit(Admission::Ticket* ticket) {
 }
 
 bool Acceptor::throttled() {
-  if (!Throttle::process().accepts(handler->now())) return false;
+  if (!Throttle::process().accepts(monotonic_now())) return false;
   if (!somebody_waits()) return true;
   make_room();
   if (!self_) return true;  // the handler of a victim has cancelled it
@@ -290,8 +328,11 @@ bool Acceptor::throttled() {
   return true;
 }
 
-// Asks the connection that has waited longest to go.
-bool Acceptor::make_room() { return handler->queues.evict_oldest() || told_->make_room(); }
+// Asks the connection that has waited longest to go; nobody while another one is leaving.
+bool Acceptor::make_room() {
+  if (handler->queues.somebody_leaves() || told_->somebody_leaves()) return true;
+  return handler->queues.evict_oldest() || told_->make_room();
+}
 
 // Nobody is left in the queue who does not know that he is not served. True: try again.
 bool Acceptor::rescue() {

@@ -62,6 +62,8 @@ class AcceptHandler {
   /// A descriptor is needed, and nobody waits in the keep-alive queue of the acceptor's thread:
   /// true if another thread was asked. On the acceptor's thread.
   virtual bool make_room() { return false; }
+  /// A connection of another thread was told to go and is still there. On the acceptor's thread.
+  virtual bool somebody_leaves() { return false; }
   /// Exactly once per acceptor that was given to start(): nothing of it calls the handler any more.
   /// On the acceptor's thread, or the one that got its last connection.
   virtual void on_accept_stopped() = 0;
@@ -75,6 +77,9 @@ class ListenSocket : public RefCounted<ListenSocket> {
   /// 0 or an errno value. A stale unix socket file is replaced, a live one is EADDRINUSE.
   static int open(const Address& address, const AcceptOptions& options, Ref<ListenSocket>* out);
   ~ListenSocket();
+  /// Any thread. A listener owns this descriptor, which was given to it by AcceptOptions::fd:
+  /// open() answers EBUSY to whoever gives it again.
+  static bool is_taken(int fd);
 
   int fd() const { return fd_.get(); }
   /// With the port that the kernel chose.

@@ -15,13 +15,13 @@ NetVConnection* issue(NetHandler& h, const Address& to, const NetVCOptions& opti
     return nullptr;
   };
   const auto failed = [&](int error) { return failed_with({error, error}); };
-  if (Throttle::process().connects(h.now())) {  // TH-4
+  if (Throttle::process().connects(monotonic_now())) {  // TH-4
     h.counters.connect_throttled.add();
     return failed_with({ENET_THROTTLING, 0});
   }
   Connection con;
   if (const int r = con.open(to, options); r < 0) return failed(-r);
-  if (Throttle::process().check_fd(con.fd(), h.now())) return failed(EMFILE);
+  if (Throttle::process().check_fd(con.fd(), monotonic_now())) return failed(EMFILE);
   NetVConnection* vc = NetVConnection::create(std::move(con), VcContext::kOutbound);
   if (!vc) return failed(ENOMEM);
   if (const int error = vc->attach(h)) {

@@ -1,5 +1,6 @@
 // The end of vc/net_vconnection.h: shutting sides, closing, and what follows a close: messages that
 // still leave, and a peer that still sends.
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -88,14 +89,52 @@ void NetVConnection::close_gracefully(Nanos limit) {
   do_io_close();
 }
 
-void NetVConnection::close_with_reset() {
-  if (closed_now()) return;
+void NetVConnection::reset_when_closed() {
   if (con_.is_socket) {
     const ::linger reset{1, 0};
     ::setsockopt(con_.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
   }
   if (pair_) pair_->reset();
+}
+
+void NetVConnection::close_with_reset() {
+  if (closed_now()) return;
+  reset_when_closed();
   do_io_close(0);
+}
+
+void NetVConnection::end_reading(int error) {
+  if (closed_now() || read_ended_) return;
+  last_error_ = error;
+  read.triggered = true;
+  update_interest(Side::kRead);
+}
+
+int64_t NetVConnection::undelivered() const {
+  if (closed_now() || pair_ || !con_.is_stream || !con_.remote.is_ip()) return 0;
+  if (poll_flags & kPollErr) return 0;  // it has failed: nobody will acknowledge anything
+  return std::max(0, outstanding());
+}
+
+void NetVConnection::watch_for_end(bool on) {
+  watched_ = on;
+  read.triggered = true;  // bytes may be there, for whoever reads next
+  update_interest(Side::kRead);
+}
+
+// An edge has come: bytes, the peer's end, or a failure.
+void NetVConnection::look_for_end() {
+  not_ready(Side::kRead);
+  if (pair_ ? pair_->was_reset() : (poll_flags & kPollErr) != 0) {
+    note_failure(socket_error(ECONNRESET));
+    return do_io_close(0);
+  }
+  int unread = 0;
+  if (pair_ ? !pair_at_end()
+            : !(poll_flags & (kPollRdHup | kPollHup)) ||
+                  (::ioctl(con_.fd(), FIONREAD, &unread) == 0 && unread > 0))
+    return;
+  if (!unread_) do_io_close();
 }
 
 void NetVConnection::close_vc() {

@@ -117,7 +117,7 @@ void NetVConnection::fail_here() {
   }
   const int error = failure();
   if (connect_) return end_connect({error, error});
-  shut_descriptor(SHUT_RDWR);
+  if (!fails_with_reset) shut_descriptor(SHUT_RDWR);
   if (latched_errno_ == 0) latched_errno_ = error;
   write_failed_ = read_ended_ = true;  // who arms again hears it again
   pending_read_ = -error;

@@ -28,6 +28,7 @@ void NetVConnection::net_io(Direction& d) {
   if (lingering_) return linger_io(d);
   if (closed_now()) return close_vc();
   if (d.side == Side::kRead) {
+    if (watched_) return look_for_end();
     read_from_net();
   } else {
     write_to_net();
@@ -203,6 +204,7 @@ int64_t NetVConnection::take_unread(MIOBuffer& buf, int64_t toread) {
 }
 
 void NetVConnection::end_of_read(ssize_t r) {
+  if (would_block(r) && last_error_) r = -last_error_;
   if (would_block(r)) {
     handler->counters.read_no_data.add();
     not_ready(Side::kRead);

@@ -105,8 +105,9 @@ void NetVConnection::reenable_re(VIO* vio) {
 void NetVConnection::update_interest(Side s) {
   Direction& d = direction(s);
   const bool was = d.enabled;
-  d.enabled = s == Side::kRead ? (read_vio.enabled && !connect_) || graceful_
-                               : write_vio.enabled || messages_wait() || connect_;
+  d.enabled = s == Side::kRead
+                  ? (read_vio.enabled && !connect_) || graceful_ || (watched_ && !closed_now())
+                  : write_vio.enabled || messages_wait() || connect_;
   if (timeouts_ && d.enabled != was) timeouts_interest(d.enabled);
   if (handler) handler->reschedule(d);
 }

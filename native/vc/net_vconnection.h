@@ -187,6 +187,8 @@ class NetVConnection final : public VConnection, public NetEvent {
   void cancel_active_timeout() { set_active_timeout(0); }
   Nanos get_inactivity_timeout() const { return get_timeout(TimeoutKind::kInactivity); }
   Nanos get_active_timeout() const { return get_timeout(TimeoutKind::kActive); }
+  /// What was set stays known, and does not run until it is set again.
+  void suspend_timeouts();
   Nanos get_timeout(TimeoutKind kind) const;
   uint32_t timeout_tag(TimeoutKind kind) const;
   /// The queues of net/connection_queues.h, whose answers these are; false also when it is closed,
@@ -198,11 +200,21 @@ class NetVConnection final : public VConnection, public NetEvent {
   void time_exactly() { exact_time_ = true; }
 
   // --- closing in other ways than do_io_close
+  /// Nobody reads it for now: what its peer has sent stays in the kernel. A failure closes it at
+  /// once, and the peer's end does when there is nothing left to read.
+  void watch_for_end(bool on);
   /// Sends what was accepted, then FIN, then reads and drops what the peer still sends until its
   /// end, so that no RST overtakes the last bytes (B-63); after `limit` it is closed as it is.
   void close_gracefully(Nanos limit = kLingerLimit);
   /// RST; what is unsent is lost.
   void close_with_reset();
+  /// However it is closed from now on, its peer hears a reset and not an end.
+  void reset_when_closed();
+  /// What the kernel still holds is read, then the read operation ends with this error.
+  void end_reading(int error);
+  /// Sent bytes that a reset would take back: the peer has not acknowledged them, and still may. 0
+  /// where bytes are with the peer as soon as they are sent.
+  int64_t undelivered() const;
   /// Bytes that were read, and belong in front of what comes: the next read operation gets them.
   void unread(BlockChain& bytes);
 
@@ -225,7 +237,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   const Address& local_addr();
   /// Bytes that the kernel has not seen acknowledged, -1 if unknown (VC-9).
   int outstanding() const;
-  int apply_options(const NetVCOptions& options) { return con_.apply_options(options); }
+  int apply_options(const NetVCOptions& options) { return con_.change_options(options); }
   int set_tcp_init_cwnd(int) {
     return -1;
   }  // TCP_INIT_CWND does not exist in Linux headers (VC-10)
@@ -247,6 +259,8 @@ class NetVConnection final : public VConnection, public NetEvent {
     trap_event_ = event;
   }
   bool closed_now() const { return closed_.load(std::memory_order_relaxed) != 0; }
+  /// Closed with an error, or with its handler.
+  bool aborted() const { return closed_.load(std::memory_order_relaxed) < 0; }
   int recursion() const { return recursion_; }
   bool connecting() const { return connect_ != nullptr; }
   unsigned shut_sides() const { return shut_; }
@@ -261,6 +275,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   bool is_at(const NetHandler& h) const { return home() == &h && open_link.linked; }
   std::atomic<uint32_t> remote_enables{0};  // see vc/remote.h
   uint32_t batch_messages = 0;              // see binding/write_batch.cc
+  bool fails_with_reset = false;            // set_failed leaves the last word to the observer
   bool tell_close = false;                  // closed by somebody else than its user: see VcObserver
 
   VIO read_vio;
@@ -310,6 +325,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   void linger(Nanos limit);
   void linger_io(Direction& d);
   void all_is_out();
+  void look_for_end();
   void shut_descriptor(int how);
   void arrive_at(NetHandler& to, std::function<void(NetVConnection*)> done);
   void retry_later(Nanos delay);
@@ -443,6 +459,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   std::atomic<NetHandler*> home_{nullptr};  // release on attach, acquire in home()
   int recursion_ = 0;
   int latched_errno_ = 0;
+  int last_error_ = 0;        // end_reading()
   ssize_t pending_read_ = 1;  // <= 0: how the next read activation ends, seen after bytes (B-12)
   uint8_t shut_ = 0;
   uint8_t retries_[2] = {};  // by side: times in a row that the system had no memory (B-17)
@@ -450,6 +467,7 @@ class NetVConnection final : public VConnection, public NetEvent {
   Event trap_event_ = Event::kWriteReady;
   bool trap_ = false;
   bool lingering_ = false;
+  bool watched_ = false;   // watch_for_end()
   bool graceful_ = false;  // lingers until the peer's end
   bool shut_after_flush_ = false;
   bool write_failed_ = false;

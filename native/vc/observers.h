@@ -38,6 +38,8 @@ class VcObserver {
   virtual void on_buffer_full(NetVConnection&) {}
   /// Whether this group's user, as the layer above names it, is behind the observer.
   virtual bool belongs_to(const void*) const { return false; }
+  /// That user goes, and what it has goes on without anybody who is told. False: it cannot.
+  virtual bool goes_on_without(const void*) { return false; }
 
  protected:
   ~VcObserver() = default;

@@ -76,17 +76,21 @@ int64_t PairEnd::room_in(const MIOBuffer& buf) const {
 
 bool PairEnd::at_end() const {
   const Lane& lane = in();
-  if (lane.was_reset.load(std::memory_order_acquire)) return true;
   // In this order: what was sent before the end is there once the end is seen.
   return lane.write_ended.load(std::memory_order_acquire) && lane.reader->read_avail() == 0;
 }
 
+// After the last byte (RD-17).
+ssize_t PairEnd::end_of(const Lane& lane, bool ended) {
+  if (!ended) return -EAGAIN;
+  return lane.was_reset.load(std::memory_order_acquire) ? -ECONNRESET : 0;
+}
+
 ssize_t PairEnd::take(MIOBuffer& buf, int64_t n) {
   Lane& lane = in();
-  if (lane.was_reset.load(std::memory_order_acquire)) return -ECONNRESET;
   const bool ended = lane.write_ended.load(std::memory_order_acquire);
   const int64_t there = std::min(lane.reader->read_avail(), n);
-  if (there <= 0) return ended ? 0 : -EAGAIN;
+  if (there <= 0) return end_of(lane, ended);
   move_bytes(buf, *lane.reader, there);
   moved(there, kWakeWrite);
   return there;
@@ -104,12 +108,11 @@ ssize_t PairEnd::give(IOBufferReader& r, int64_t n) {
 ssize_t PairEnd::read(Connection&, const iovec* iov, int count, unsigned* needs) {
   *needs |= kNeedsRead;
   Lane& lane = in();
-  if (lane.was_reset.load(std::memory_order_acquire)) return -ECONNRESET;
   const bool ended = lane.write_ended.load(std::memory_order_acquire);
   int64_t n = 0;
   for (int i = 0; i < count; ++i)
     n += lane.reader->read(iov[i].iov_base, static_cast<int64_t>(iov[i].iov_len));
-  if (n == 0) return ended ? 0 : -EAGAIN;
+  if (n == 0) return end_of(lane, ended);
   moved(n, kWakeWrite);
   return n;
 }

@@ -61,8 +61,9 @@ class PairEnd final : public Transport {
   /// What a read operation may put into buf: it is filled to the core's size even if its water
   /// mark is lower (PV-17).
   int64_t room_in(const MIOBuffer& buf) const;
-  /// Everything that the peer has sent was taken, and nothing follows; or it has reset.
+  /// Everything that the peer has sent was taken, and nothing follows.
   bool at_end() const;
+  bool was_reset() const { return in().was_reset.load(std::memory_order_acquire); }
   /// The peer does not take anything any more (PV-10).
   bool refused() const { return out().read_ended.load(std::memory_order_acquire); }
   /// When bytes have moved last, in either direction, by either end.
@@ -73,7 +74,7 @@ class PairEnd final : public Transport {
   // --- ending; the peer is told at once (PV-22, PV-23)
   /// how: SHUT_RD, SHUT_WR, SHUT_RDWR.
   void shut(int how);
-  /// The peer reads ECONNRESET next, and no bytes.
+  /// The peer reads ECONNRESET after the bytes that it was sent, in place of the end.
   void reset();
 
   /// What the peer has woken this end for since the last call; the connection's thread.
@@ -118,6 +119,7 @@ class PairEnd final : public Transport {
       : core_(std::move(core)), side_(side), vc_(vc) {}
   Lane& in() const { return core_->lanes[1 - side_]; }
   Lane& out() const { return core_->lanes[side_]; }
+  static ssize_t end_of(const Lane& lane, bool ended);
   int64_t room_out() const;
   void moved(int64_t n, unsigned wake);
   void wake_peer(unsigned bits);

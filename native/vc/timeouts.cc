@@ -19,6 +19,12 @@ void NetVConnection::set_timeout(TimeoutKind kind, Nanos t, uint32_t tag) {
   arm_timeouts();
 }
 
+void NetVConnection::suspend_timeouts() {
+  if (!timeouts_) return;
+  timeouts_->of(TimeoutKind::kInactivity).due = 0;
+  timeouts_->of(TimeoutKind::kActive).due = 0;
+}
+
 Nanos NetVConnection::get_timeout(TimeoutKind kind) const {
   return timeouts_ ? timeouts_->of(kind).value : 0;
 }

@@ -8,6 +8,15 @@
 
 namespace netvc {
 
+namespace {
+
+// Nothing tells when the last byte of a socket has been acknowledged, so it is looked at again,
+// after times that double between these.
+constexpr Nanos kFirstLook = kMillisecond;
+constexpr Nanos kLastLook = 100 * kMillisecond;
+
+}  // namespace
+
 // Every step can find that a connection has gone or moved meanwhile, so each looks again.
 void Tunnel::join(Ref<Tunnel> t, VersionedId a, VersionedId b) {
   VcPool::Handle vb = NetVConnection::pool().address(b);
@@ -46,6 +55,16 @@ void Tunnel::fail(Ref<Tunnel> t, VersionedId a, VersionedId b) {
   t->end({TunnelEnd::kFailed, 0, 0});
 }
 
+void Tunnel::close(const Ref<Tunnel>& t, VersionedId a, VersionedId b) {
+  t->abandon();
+  for (VersionedId id : {a, b}) {
+    remote::post(id, [t](NetVConnection& vc) {
+      if (t->self_) return t->close();
+      vc.do_io_close(0);  // on its way into the tunnel, which finds it gone
+    });
+  }
+}
+
 // Ends the operations of a connection, on its thread. What its read operation has brought and
 // nobody has taken is the beginning of the tunnel's stream.
 void Tunnel::take_over(int source, NetVConnection& vc) {
@@ -72,6 +91,7 @@ void Tunnel::start(VcPool::Handle a, VcPool::Handle b) {
     take_over(source, *legs_[source].vc);
     legs_[source].vc->observer = this;
     legs_[source].vc->refuse_messages(ENET_TUNNELED);
+    legs_[source].vc->fails_with_reset = true;
   }
   for (int source : {0, 1}) {
     Leg& leg = legs_[source];
@@ -86,9 +106,9 @@ void Tunnel::start(VcPool::Handle a, VcPool::Handle b) {
     to.do_io_write(this, VIO::kUnlimited, leg.reader);
     leg.vc->do_io_read(this, VIO::kUnlimited, leg.buf);
   }
+  at_ = legs_[0].vc->handler;
   if (legs_[0].done && legs_[1].done) return end(outcome_);
   if (!options_.limits.any()) return;
-  at_ = legs_[0].vc->handler;
   for (Leg& leg : legs_)
     leg.vc->time_exactly();
   if (legs_[0].done || legs_[1].done) half_closed_at_ = monotonic_now();
@@ -98,18 +118,31 @@ void Tunnel::start(VcPool::Handle a, VcPool::Handle b) {
 
 // Looks whether it has to end, and when to look again.
 void Tunnel::watch() {
+  if (ended_ || !at_) return;
+  if (finishing_ && !delivering()) return end(outcome_);
+  const Nanos now = monotonic_now();
   TunnelWatch::Look look;
   look.half_closed_at = half_closed_at_;
   for (int source : {0, 1}) {
     const Leg& leg = legs_[source];
     const NetVConnection& to = *legs_[1 - source].vc;
     look.last_activity = std::max(look.last_activity, leg.vc->last_activity());
-    look.direction[source] = {!leg.done && (leg.reader->read_avail() > 0 || to.queued_bytes() > 0),
-                              to.bytes_out()};
+    const int64_t undelivered = finishing_ ? to.undelivered() : 0;
+    look.direction[source] = {
+        undelivered > 0 || (!leg.done && (leg.reader->read_avail() > 0 || to.queued_bytes() > 0)),
+        to.bytes_out() - undelivered};
   }
-  const TunnelWatch::Finding f = watch_.check(look, monotonic_now());
-  if (f.end != TunnelEnd{}) return end({f.end, ETIMEDOUT, f.side});
-  if (f.next != 0) at_->timers.arm(watch_timer_, f.next);
+  const TunnelWatch::Finding f = watch_.check(look, now);
+  // Its first cause is told, not what became of the rest.
+  if (f.end != TunnelEnd{})
+    return end(outcome_.end == TunnelEnd::kError ? outcome_
+                                                 : TunnelResult{f.end, ETIMEDOUT, f.side});
+  Nanos next = f.next;
+  if (finishing_) {
+    next_look_ = std::clamp(next_look_ * 2, kFirstLook, kLastLook);
+    next = next == 0 ? now + next_look_ : std::min(next, now + next_look_);
+  }
+  if (next != 0) at_->timers.arm(watch_timer_, next);
 }
 
 void Tunnel::on_watch(void* tunnel) {
@@ -139,15 +172,21 @@ void Tunnel::on_read(Event event, int source) {
       to.reenable(&to.write_vio);
       return;
     case Event::kEos:
-      if (leg.vc->lerrno == ECONNRESET) return end({TunnelEnd::kError, ECONNRESET, source});
-      // The rest of the buffer, then the end.
-      to.write_vio.done();
-      if (to.write_vio.ntodo() <= 0) return direction_done(source);
-      to.reenable(&to.write_vio);
-      return;
+      if (leg.vc->lerrno == ECONNRESET) return source_failed(source, ECONNRESET);
+      return source_ended(source);
     default:
-      return end({TunnelEnd::kError, leg.vc->lerrno, source});
+      // EPIPE: a reset after its end, which concerns what goes to it. Its own stream is whole.
+      if (leg.vc->lerrno == EPIPE) return source_ended(source);
+      return source_failed(source, leg.vc->lerrno);
   }
+}
+
+// The rest of the buffer, then the end.
+void Tunnel::source_ended(int source) {
+  NetVConnection& to = *legs_[1 - source].vc;
+  to.write_vio.done();
+  if (to.write_vio.ntodo() <= 0) return direction_done(source);
+  to.reenable(&to.write_vio);
 }
 
 void Tunnel::on_write(Event event, int source, VIO& vio) {
@@ -167,53 +206,29 @@ void Tunnel::on_write(Event event, int source, VIO& vio) {
     default:
       // The destination takes no more. What it still sends is delivered: the other direction ends
       // by its own EOS or error.
-      if (to.lerrno != 0 && to.lerrno != EPIPE && to.lerrno != ECONNRESET) {
-        return end({TunnelEnd::kError, to.lerrno, 1 - source});
-      }
-      outcome_ = {TunnelEnd::kError, to.lerrno ? to.lerrno : ECONNRESET, 1 - source};
-      leg.vc->do_io_shutdown(Shutdown::kRead);
-      leg.reader->reset();  // for nobody any more
-      leg.buf->release_if_drained();
-      leg.done = true;
-      if (legs_[1 - source].done) return end(outcome_);
+      failed(to.lerrno ? to.lerrno : ECONNRESET, 1 - source);
+      drop(source);
+      if (legs_[1 - source].done) return finish();
+      if (to.lerrno != 0 && to.lerrno != EPIPE && to.lerrno != ECONNRESET)
+        to.end_reading(to.lerrno);
       return half_closed();
   }
 }
 
 void Tunnel::direction_done(int source) {
+  Leg& leg = legs_[source];
   NetVConnection& to = *legs_[1 - source].vc;
-  legs_[source].moved.add(to.write_vio.ndone - legs_[source].moved.get());
-  legs_[source].done = true;
-  legs_[source].buf->release_if_drained();
-  if (legs_[1 - source].done) return end(outcome_);
+  leg.moved.add(to.write_vio.ndone - leg.moved.get());
+  leg.done = true;
+  leg.buf->release_if_drained();
+  if (legs_[1 - source].done) return finish();
   to.do_io_shutdown(Shutdown::kWrite);
   half_closed();
 }
 
 void Tunnel::half_closed() {
   half_closed_at_ = monotonic_now();
-  if (at_) watch();  // its limit may be the nearest one
-}
-
-void Tunnel::on_vc_closed(NetVConnection& vc, bool) {
-  end({TunnelEnd::kClosed, vc.lerrno, leg_of(&vc)});
-}
-
-void Tunnel::end(TunnelResult result) {
-  if (std::exchange(ended_, true)) return;
-  Ref<Tunnel> keep = std::move(self_);
-  if (at_) at_->timers.cancel(watch_timer_);
-  for (Leg& leg : legs_) {
-    if (!leg.vc) continue;
-    leg.vc->observer = nullptr;
-    leg.vc->do_io_close(result.end >= TunnelEnd::kInactivity ? 0 : -1);
-  }
-  for (Leg& leg : legs_) {
-    leg.vc = {};
-    leg.reader = nullptr;
-    leg.buf.reset();
-  }
-  if (listener_) listener_->on_tunnel_end(*this, result);
+  if (options_.limits.any()) watch();  // its limit may be the nearest one
 }
 
 }  // namespace netvc

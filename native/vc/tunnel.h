@@ -9,12 +9,19 @@
 //   a ------------> [buffer] ------------> b
 //     <------------ [buffer] <------------
 //
-// Ends when both directions have ended, or a socket error, or one connection was closed by its
-// user, or one of its limits says so (vc/tunnel_watch.h); then both are closed and the listener is
-// told once, on the net thread. Messages that were queued on a connection before (queue_write)
-// leave before the tunnel's bytes. A read operation under way is ended, and what it has brought and
-// its reader (with several, the most advanced one) has not consumed comes next: bytes that somebody
-// has looked at are not lost.
+// Ends when both directions have ended, or one connection was closed by its user, or one of its
+// limits says so (vc/tunnel_watch.h); then both are closed and the listener is told once, on the
+// net thread.
+//
+// An error never overtakes bytes (RD-17): what the source had sent is delivered first. It never
+// looks like an end either: a side gets FIN when the other one has ended its stream and all of it
+// was handed over, RST when it has failed, or when bytes for it are dropped. A reset makes the
+// kernel forget what it has not sent, so it waits until the peer has acknowledged everything; no
+// longer than the stall limit, or kStallAfterError without one.
+//
+// Messages that were queued on a connection before (queue_write) leave before the tunnel's bytes. A
+// read operation under way is ended, and what it has brought and its reader (with several, the most
+// advanced one) has not consumed comes next: bytes that somebody has looked at are not lost.
 //
 // Owner: reference counted; lives at least until it has ended. Threads: start() and everything else
 // on the connections' thread; bytes() from any.
@@ -39,6 +46,8 @@ class TunnelListener {
   virtual void on_tunnel_end(Tunnel& t, const TunnelResult& result) = 0;
   /// See VcObserver::belongs_to.
   virtual bool belongs_to(const void*) const { return false; }
+  /// It is not told anything any more: the tunnel goes on by itself.
+  virtual void on_tunnel_left() {}
 
  protected:
   ~TunnelListener() = default;
@@ -62,6 +71,8 @@ class Tunnel final : public RefCounted<Tunnel>, private Continuation, private Vc
   void start(VcPool::Handle a, VcPool::Handle b);
   /// Ends it now: both connections are closed, unsent bytes are dropped.
   void close() { end({TunnelEnd::kClosed, 0, 0}); }
+  /// The same from any thread, and also while it has not started.
+  static void close(const Ref<Tunnel>& t, VersionedId a, VersionedId b);
 
   /// Any thread: if it has not started it never will, and ends as if a connection were gone.
   void abandon() { abandoned_.store(true, std::memory_order_release); }
@@ -70,6 +81,9 @@ class Tunnel final : public RefCounted<Tunnel>, private Continuation, private Vc
   int64_t bytes(int direction) const { return legs_[direction].moved.get(); }
   bool ended() const { return ended_; }
 
+  /// How long bytes of a failed source may wait for a side that takes none.
+  static constexpr Nanos kStallAfterError = 10 * kSecond;
+
  private:
   // Everything about one source: its connection, what was read from it, how far it got.
   struct Leg {
@@ -77,7 +91,9 @@ class Tunnel final : public RefCounted<Tunnel>, private Continuation, private Vc
     Ref<MIOBuffer> buf;
     IOBufferReader* reader = nullptr;
     Counter moved;
-    bool done = false;  // source at its end, and its bytes delivered or undeliverable
+    bool done = false;     // source at its end, and its bytes handed over or undeliverable
+    bool cut = false;      // source has failed: what it sent is not whole
+    bool dropped = false;  // destination takes no more
   };
 
   static void take_off(Ref<Tunnel> t, VersionedId a, VersionedId b, NetHandler& here);
@@ -89,11 +105,19 @@ class Tunnel final : public RefCounted<Tunnel>, private Continuation, private Vc
   bool belongs_to(const void* group) const override {
     return listener_ && listener_->belongs_to(group);
   }
+  bool goes_on_without(const void* group) override;
   int leg_of(const VConnection* vc) const { return vc == legs_[0].vc.get() ? 0 : 1; }
   void on_read(Event event, int source);
   void on_write(Event event, int source, VIO& vio);
+  void source_ended(int source);
+  void source_failed(int source, int error);
+  void drop(int source);
   void direction_done(int source);
   void half_closed();
+  void finish();
+  bool delivering() const;
+  void failed(int error, int side);
+  bool owes_reset(int side, TunnelEnd how) const;
   void watch();
   static void on_watch(void* tunnel);
   void end(TunnelResult result);
@@ -106,7 +130,9 @@ class Tunnel final : public RefCounted<Tunnel>, private Continuation, private Vc
   Timer watch_timer_{&on_watch, this};
   NetHandler* at_ = nullptr;  // where it has started
   Nanos half_closed_at_ = 0;
-  TunnelResult outcome_;  // how it ends when both directions have
+  TunnelResult outcome_;    // how it ends when both directions have
+  Nanos next_look_ = 0;     // while delivering: after so long
+  bool finishing_ = false;  // both directions are done
   bool ended_ = false;
   std::atomic<bool> abandoned_{false};  // release in abandon, acquire before it starts
 };

@@ -13,6 +13,15 @@ void TunnelWatch::start(const TunnelLimits& limits, Nanos now) {
     s = {0, now};
 }
 
+void TunnelWatch::set_limits(const TunnelLimits& limits, Nanos now) {
+  if (limits_.stall == 0) {  // nobody has looked until now
+    for (Seen& s : seen_)
+      s.at = now;
+  }
+  if (started_ == 0) started_ = now;
+  limits_ = limits;
+}
+
 TunnelWatch::Finding TunnelWatch::check(const Look& look, Nanos now) {
   Finding f;
   const auto over = [&](TunnelEnd end, Nanos since, Nanos limit) {

@@ -55,6 +55,8 @@ class TunnelWatch {
   };
 
   void start(const TunnelLimits& limits, Nanos now);
+  /// From now on these; what was seen before counts.
+  void set_limits(const TunnelLimits& limits, Nanos now);
   Finding check(const Look& look, Nanos now);
 
  private:

@@ -90,6 +90,21 @@ describe('Reactor.adopt (CN-8)', () => {
       closeSync(fd)
     })
 
+    test('twice at once: one gets it, the other one is refused, and nothing else is closed', async () => {
+      const { world } = box
+      const { read, write } = pipeEnds()
+      const first = world.reactor.adopt(read)
+      await expect(world.reactor.adopt(read)).rejects.toMatchObject({
+        code: 'ERR_DESCRIPTOR_IN_USE',
+      })
+      const vc = await first
+      const { stream } = world.check(vc)
+      writeSync(write, pattern(100))
+      await eventually(() => stream.count === 100, 'it is read')
+      vc.doIoClose()
+      closeSync(write)
+    })
+
     test('a descriptor that is not open: EBADF', async () => {
       await expect(box.world.reactor.adopt(9999)).rejects.toMatchObject({ code: 'EBADF' })
     })

@@ -49,6 +49,19 @@ describe('wrong arguments are typed errors with a code', () => {
     await refuses(make, [{ thread: 1 }, { constructor: 1 }, { toString: 1 }], valueError)
   })
 
+  test('options that cannot hold together', async () => {
+    const { reactor } = box.world
+    const pairs: object[] = [
+      { transparent: true },
+      { localPort: 4000, localPortRange: [4000, 5000] },
+    ]
+    for (const options of pairs) {
+      const error = await thrown(() => reactor.connect('tcp://127.0.0.1:9', options))
+      expect(error).toMatchObject({ code: 'ERR_INCOMPATIBLE_OPTION_PAIR' })
+      expect(error).toBeInstanceOf(NetvcArgumentError)
+    }
+  })
+
   test('listen', async () => {
     const { reactor } = box.world
     const listen = reactor.listen.bind(reactor) as (...args: unknown[]) => Promise<unknown>

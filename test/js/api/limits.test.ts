@@ -1,5 +1,5 @@
 import { connect as netConnect, type Socket } from 'node:net'
-import { Reactor, type AcceptLimit, type ListenOptions, type VConnection } from 'netvc'
+import { Reactor, VCEvent, type AcceptLimit, type ListenOptions, type VConnection } from 'netvc'
 import { describe, expect, test } from 'vitest'
 import { unixAddress } from '../support/addresses.js'
 import { onBothEngines } from '../support/engines.js'
@@ -82,6 +82,41 @@ describe('limits of a listener', () => {
         }
         return served.stats().open === 0
       }, 'nobody is left')
+    })
+
+    test('one newcomer at the throttle, while JavaScript is busy, costs one that idles (TH-1, KQ-4)', async () => {
+      const { world } = box
+      const told: VConnection[] = []
+      const accepted: VConnection[] = []
+      const listener = await world.reactor.listen('tcp://127.0.0.1:0', (vc) => {
+        accepted.push(vc)
+        const [buffer] = world.pipe()
+        const end = (event: VCEvent) => {
+          if (event === VCEvent.INACTIVITY_TIMEOUT) told.push(vc)
+          if (event !== VCEvent.READ_READY) vc.doIoClose()
+        }
+        vc.doIoRead(end, Infinity, buffer)
+        vc.addToKeepAliveQueue()
+      })
+      const address = listener.addresses[0]
+      const other = world.another()
+      for (let i = 0; i < 30; i++) await other.connect(address)
+      await eventually(() => accepted.length === 30, 'accepted')
+      const newcomer = netConnect(Number(address.split(':').pop()), '127.0.0.1')
+      // Accepting keeps a tenth for connects: it waits from here on, and connects still may come.
+      Reactor.setThrottle(Math.ceil(Reactor.throttle().open * 1.1) - 1)
+      try {
+        await new Promise((resolve) => newcomer.once('connect', resolve))
+        const busy = performance.now() + 300
+        while (performance.now() < busy);
+        await eventually(() => accepted.length === 31 || told.length > 1, 'it is accepted')
+        expect(told).toHaveLength(1)
+        expect(told[0]).toBe(accepted[0])
+        expect(world.reactor.stats().keepAliveEvicted).toBe(1)
+      } finally {
+        Reactor.setThrottle(-1)
+        newcomer.destroy()
+      }
     })
 
     test('maxConnectionsPerAddress: more are reset; unix sockets are not counted', async () => {

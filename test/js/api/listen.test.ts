@@ -126,6 +126,41 @@ describe('Reactor.listen', () => {
       })
     })
 
+    test('a descriptor has one owner: several addresses, and giving it again, are refused', async () => {
+      const server = createServer()
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      const script = `
+        import { existsSync } from 'node:fs'
+        const reactor = new Reactor({ threads })
+        const code = (promise) => promise.then(() => 'ok', (error) => error.code)
+        const tcp = 'tcp://127.0.0.1:0'
+        console.log(await code(reactor.listen([tcp, tcp], () => {}, { fd: 3 })))
+        console.log(await code(reactor.listen(tcp, () => {}, { fd: 3, reusePort: true })))
+        console.log(await code(reactor.listen(tcp, () => {}, { fd: 3, ipv6Only: false })))
+        console.log(await code(reactor.adopt(3)), existsSync('/proc/self/fd/3'))
+        const listener = await reactor.listen(tcp, () => {}, { fd: 3, receiveBufferSize: 20_000 })
+        console.log(await code(reactor.listen(tcp, () => {}, { fd: 3 })))
+        console.log(await code(new Reactor({ threads: 1 }).listen(tcp, () => {}, { fd: 3 })))
+        console.log(await code(reactor.adopt(3)), existsSync('/proc/self/fd/3'))
+        await listener.close()
+        console.log(existsSync('/proc/self/fd/3'))
+        process.exit()`
+      const { fd } = (server as unknown as { _handle: { fd: number } })._handle
+      const { result } = startChild(script, { threads, descriptors: [fd] })
+      server.close()
+      const { stdout } = await result
+      expect(stdout.trim().split('\n')).toEqual([
+        'ERR_INCOMPATIBLE_OPTION_PAIR',
+        'ERR_INCOMPATIBLE_OPTION_PAIR',
+        'ERR_INCOMPATIBLE_OPTION_PAIR',
+        'EINVAL true',
+        'ERR_DESCRIPTOR_IN_USE',
+        'ERR_DESCRIPTOR_IN_USE',
+        'ERR_DESCRIPTOR_IN_USE true',
+        'false',
+      ])
+    })
+
     test('a descriptor that is no listening socket stays open, and the caller’s', async () => {
       const { reactor } = box.world
       const file = path.join(temporaryDirectory(), 'plain')

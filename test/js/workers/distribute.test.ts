@@ -190,6 +190,33 @@ describe('accepted connections are spread over workers', () => {
       },
     )
 
+    test.each([...spread, undefined])(
+      'the timeouts of listen() hold wherever a connection goes, and those of the worker otherwise: %s',
+      async (distribute) => {
+        const { world } = box
+        const worker = await world.worker(`
+          reactor.register((vc) => {
+            vc.write(vc.inactivityTimeout + ' ' + vc.activeTimeout + '\\n')
+            read(vc, () => {})
+          })`)
+        const own = (vc: VConnection) =>
+          distribute
+            ? vc.doIoClose()
+            : vc.assign(worker.threadId) /* as the handler of listen() may */
+        const seen = async (options: ListenOptions) => {
+          const all = { ...options, ...(distribute && { distribute }) }
+          const listener = await world.reactor.listen('tcp://127.0.0.1:0', own, all)
+          const vc = await world.client.connect(listener.addresses[0])
+          const said = lines(world, vc)
+          await eventually(() => said.length > 0, 'answered')
+          return said[0]
+        }
+        expect(await seen({ inactivityTimeout: 50_000, activeTimeout: 60_000 })).toBe('50000 60000')
+        expect(await seen({ activeTimeout: 70_000 })).toBe('0 70000')
+        expect(await seen({})).toBe('0 0')
+      },
+    )
+
     test('a worker that is terminated in a storm: each is answered once, or ended', async () => {
       const { world } = box
       const workers = await greeters(world, 3)

@@ -183,6 +183,67 @@ describe('a parked connection', () => {
       world.reactor.unregister()
     })
 
+    test('its peer closes with nothing left to read: it is let go', async () => {
+      const { world } = box
+      const worker = await world.worker(
+        registering('(vc) => { read(vc, () => {}); tell("has it") }', 'park') + 'asked()',
+      )
+      const pairs = []
+      for (let i = 0; i < 8; i++) {
+        const [client, server] = await world.pair()
+        const has = heard(worker, (m) => m === 'has it')
+        server.assign(worker.threadId)
+        await has
+        pairs.push({ client, server })
+      }
+      await worker.terminate()
+      await eventually(() => parkedOnes(world) === 8, 'parked')
+      const { open } = world.reactor.stats()
+      for (const [i, { client }] of pairs.entries())
+        if (i % 2) client.closeWithReset()
+        else client.doIoClose()
+      await eventually(() => world.reactor.stats().open === open - 8, 'let go')
+      expect(world.reactor.parked()).toEqual([])
+      for (const { server } of pairs) expect(Reactor.address(server.id)).toBeUndefined()
+    })
+
+    test('a tunnel of the worker goes on, both ways, and ends as tunnels do', async () => {
+      const { world } = box
+      const peers: VConnection[] = []
+      const origin = await world.client.listen('tcp://127.0.0.1:0', (vc) => void peers.push(vc))
+      const worker = await world.worker(
+        registering(
+          `async (vc) => {
+             const other = await reactor.connect(workerData.origin)
+             tunnel(vc, other)
+             tell('joined')
+           }`,
+          'park',
+        ) + 'asked()',
+        { origin: origin.addresses[0] },
+      )
+      const [client, server] = await world.pair()
+      const joined = heard(worker, (m) => m === 'joined')
+      server.assign(worker.threadId)
+      await joined
+      await eventually(() => peers.length === 1, 'connected')
+      const up = world.check(peers[0])
+      const down = world.check(client)
+      client.write(pattern(1000))
+      await up.recorder.when(() => up.stream.count === 1000)
+      await worker.terminate()
+      expect(world.reactor.parked()).toEqual([])
+      client.write(pattern(300_000, 1000))
+      peers[0].write(pattern(300_000))
+      await up.recorder.when(() => up.stream.count === 301_000)
+      await down.recorder.when(() => down.stream.count === 300_000)
+      client.doIoShutdown('write')
+      expect(await up.recorder.end()).toBe('EOS')
+      peers[0].doIoShutdown('write')
+      expect(await down.recorder.end()).toBe('EOS')
+      await eventually(() => Reactor.address(server.id) === undefined, 'it has ended')
+    })
+
     test('takes messages, and answers about itself', async () => {
       const { world } = box
       const subject = await hoarded(world)
@@ -246,7 +307,8 @@ describe('a parked connection', () => {
           error = e.code
         })
       }
-      expect(error).toMatch(/^(ECONNRESET|EPIPE)$/)
+      // Who writes learns it by this message, or the connection has been let go before.
+      expect(error).toMatch(/^(ECONNRESET|EPIPE|ERR_VC_CLOSED)$/)
       expect((await failed).code).toMatch(/^(ECONNRESET|EPIPE)$/)
       await eventually(() => parkedOnes(world) === 0, 'it is gone')
       expect(handle.closed).toBe(true)

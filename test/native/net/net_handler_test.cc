@@ -26,6 +26,34 @@ TEST_CASE("NH-1: a posted task runs in the next turn; one posted by it comes lat
   CHECK_EQ(order, std::vector{1, 2, 3});
 }
 
+TEST_CASE("TH-3: between turns the time is now, in a turn it stands still") {
+  LeakCheck leaks;
+  Loop loop;
+  loop.turn();
+  const Nanos before = monotonic_now();
+  while (monotonic_now() == before) {
+  }
+  CHECK_GT(loop.h.now(), before);
+  Nanos first = 0, second = 0;
+  loop.h.post([&](NetHandler& h) { h.post([&](NetHandler&) { h.wake(); }); });
+  VcAndPeer c(loop, Family::kTcp4);
+  CHECK_GE(c->last_activity(), before);  // the turn was before
+  Buf in;
+  Recorder rec([&](Event, VIO*) {
+    first = loop.h.now();
+    const Nanos now = monotonic_now();
+    while (monotonic_now() == now) {
+    }
+    second = loop.h.now();
+  });
+  c->do_io_read(&rec, VIO::kUnlimited, in.m);
+  c.peer.send("x");
+  loop.see(c->get_socket(), POLLIN);
+  CHECK_GT(first, before);
+  CHECK_EQ(first, second);
+  c->do_io_close();
+}
+
 TEST_CASE(
     "NH-1 NH-3: edges are recorded for all before anybody is called; reads come before writes") {
   LeakCheck leaks;

@@ -145,6 +145,29 @@ TEST_CASE("AC-2 F-075: a bound descriptor is used and owned; a failure leaves it
   CHECK_NE(::fcntl(datagram.get(), F_GETFD), -1);
 }
 
+TEST_CASE(
+    "AC-2: one descriptor has one owner, and gets its buffer sizes; a listening one is no pipe") {
+  LeakCheck leaks;
+  const int given = sock::stream_socket(AF_INET);
+  const Address at = loopback(Family::kTcp4);
+  REQUIRE_EQ(::bind(given, at.sa(), at.len()), 0);
+  AcceptOptions o;
+  o.fd = given;
+  o.connection.recv_buffer_size = 50'000;
+  o.connection.send_buffer_size = 60'000;
+  Ref<ListenSocket> first, second;
+  REQUIRE_EQ(ListenSocket::open({}, o, &first), 0);
+  CHECK_EQ(int_option(given, SOL_SOCKET, SO_RCVBUF), 100'000);
+  CHECK_EQ(int_option(given, SOL_SOCKET, SO_SNDBUF), 120'000);
+  CHECK(ListenSocket::is_taken(given));
+  CHECK_EQ(ListenSocket::open({}, o, &second), EBUSY);
+  Connection con;
+  CHECK_EQ(con.adopt(given), -EINVAL);
+  CHECK_EQ(int_option(given, SOL_SOCKET, SO_ACCEPTCONN), 1);  // it is still there
+  first = {};
+  CHECK_FALSE(ListenSocket::is_taken(given));
+}
+
 TEST_CASE("unix: the socket file is there while listening and gone afterwards") {
   LeakCheck leaks;
   TempDir dir;

@@ -135,16 +135,17 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK_EQ(reader.story(), "EOS");
 }
 
-TEST_CASE_FIXTURE(Fixture, "CL-6: a reset end is ECONNRESET for its peer, whatever was under way") {
-  out.put("lost");
+TEST_CASE_FIXTURE(Fixture,
+                  "CL-6, RD-17: a reset end is ECONNRESET for its peer, after what it had sent") {
+  out.put("sent");
   write();
   loop.settle();
   a.close_with_reset();
   read();
   loop.settle();
-  CHECK_EQ(reader.story(), "EOS");
+  CHECK_EQ(reader.story(), "RR EOS");
   CHECK_EQ(p.lerrno, ECONNRESET);
-  CHECK_EQ(in.avail(), 0);
+  CHECK_EQ(in.avail(), 4);
 }
 
 TEST_CASE_FIXTURE(Fixture, "SK-4: an end that was failed is the end of the stream for its peer") {

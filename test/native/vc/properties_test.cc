@@ -123,6 +123,33 @@ TEST_CASE("VC-10 F-025: options that can change at run time are pushed to the so
   CHECK_EQ(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
 }
 
+TEST_CASE("VC-10 F-025: options that are not given are switched off on an open socket") {
+  LeakCheck leaks;
+  Loop loop;
+  VcAndPeer c(loop, Family::kTcp4);
+  const int fd = c->get_socket();
+  NetVCOptions o;
+  o.sock_flags = NetVCOptions::kKeepAlive | NetVCOptions::kLingerOn;
+  o.packet_tos = 0x10;
+  o.user_timeout = 5000;
+  o.not_sent_lowat = 10'000;
+  REQUIRE_EQ(c->apply_options(o), 0);
+  linger set{};
+  socklen_t len = sizeof set;
+  ::getsockopt(fd, SOL_SOCKET, SO_LINGER, &set, &len);
+  CHECK_EQ(set.l_onoff, 1);
+  CHECK_EQ(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 5000);
+  o.reset();
+  CHECK_EQ(c->apply_options(o), 0);
+  ::getsockopt(fd, SOL_SOCKET, SO_LINGER, &set, &len);
+  CHECK_EQ(set.l_onoff, 0);
+  CHECK_EQ(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+  CHECK_EQ(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+  CHECK_EQ(option(fd, IPPROTO_IP, IP_TOS), 0);
+  CHECK_EQ(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+  CHECK_NE(option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 10'000);
+}
+
 TEST_CASE("VC-10 F-026: congestion control by name, -1 for an unknown one; no initial window") {
   LeakCheck leaks;
   Loop loop;

@@ -112,6 +112,26 @@ TEST_CASE_FIXTURE(Fixture, "KQ-4 INV-20: one that stays still counts, and the ne
   CHECK(alive(3));
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "KQ-4: while one is leaving nobody else has to, however often it is asked") {
+  Later told;
+  std::vector<std::unique_ptr<Member>> waiting;
+  for (int i = 0; i < 3; ++i) {
+    waiting.push_back(std::make_unique<Member>(loop, told));
+    waiting.back()->c->add_to_keep_alive_queue();
+  }
+  for (int i = 0; i < 10; ++i)
+    CHECK(q().evict_oldest());
+  CHECK_EQ(loop.h.counters.keep_alive_evicted.get(), 1);
+  CHECK_EQ(loop.h.counters.leaving.get(), 1);
+  waiting[0]->c->do_io_close();  // it has gone: the next one may have to
+  CHECK_EQ(loop.h.counters.leaving.get(), 0);
+  CHECK(q().evict_oldest());
+  CHECK_EQ(loop.h.counters.keep_alive_evicted.get(), 2);
+  for (auto& m : waiting)
+    if (m->c.alive()) m->c->do_io_close();
+}
+
 TEST_CASE_FIXTURE(Fixture, "KQ-4: who answers later counts as gone, so that one costs one") {
   q().set_limits({.connections = 2});
   Later later;
