@@ -21,6 +21,10 @@ constexpr Nanos kLastLook = 100 * kMillisecond;
 void Tunnel::join(Ref<Tunnel> t, VersionedId a, VersionedId b) {
   VcPool::Handle vb = NetVConnection::pool().address(b);
   NetHandler* home = vb ? vb->home() : nullptr;
+  if (!t->joining_[0] && !t->joining_[1]) {
+    t->joining_[0] = NetVConnection::pool().address(a);
+    t->joining_[1] = NetVConnection::pool().address(b);
+  }
   if (home && home->post([t, a, b](NetHandler& here) { take_off(t, a, b, here); })) return;
   fail(std::move(t), a, b);
 }
@@ -50,9 +54,19 @@ void Tunnel::bring_together(Ref<Tunnel> t, VersionedId a, VersionedId b) {
 
 // What is left of the two is closed on its own thread.
 void Tunnel::fail(Ref<Tunnel> t, VersionedId a, VersionedId b) {
-  remote::close(a);
-  remote::close(b);
-  t->end({TunnelEnd::kFailed, 0, 0});
+  TunnelResult result{TunnelEnd::kFailed, 0, 0};
+  for (int side : {0, 1}) {
+    const int error = t->joining_[side] ? t->joining_[side]->failure() : 0;
+    if (error != 0 && error != ENET_CLOSED) result = {TunnelEnd::kError, error, side};
+  }
+  const bool reset = result.end == TunnelEnd::kError;
+  for (VersionedId id : {a, b}) {
+    remote::post(id, [reset](NetVConnection& vc) {
+      if (reset) return vc.close_with_reset();
+      vc.do_io_close();
+    });
+  }
+  t->end(result);
 }
 
 void Tunnel::close(const Ref<Tunnel>& t, VersionedId a, VersionedId b) {
@@ -85,6 +99,8 @@ void Tunnel::take_over(int source, NetVConnection& vc) {
 
 void Tunnel::start(VcPool::Handle a, VcPool::Handle b) {
   self_ = Ref<Tunnel>(this);
+  for (VcPool::Handle& h : joining_)
+    h = {};
   legs_[0].vc = std::move(a);
   legs_[1].vc = std::move(b);
   for (int source : {0, 1}) {

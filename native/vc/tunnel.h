@@ -125,7 +125,8 @@ class Tunnel final : public RefCounted<Tunnel>, private Continuation, private Vc
   TunnelListener* listener_;
   TunnelOptions options_;
   Leg legs_[2];
-  Ref<Tunnel> self_;  // until ended
+  Ref<Tunnel> self_;           // until ended
+  VcPool::Handle joining_[2];  // until it has started: why one of them has gone meanwhile
   TunnelWatch watch_;
   Timer watch_timer_{&on_watch, this};
   NetHandler* at_ = nullptr;  // where it has started

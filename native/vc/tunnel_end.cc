@@ -118,6 +118,8 @@ void Tunnel::end(TunnelResult result) {
       vc->do_io_close(result.end >= TunnelEnd::kInactivity ? 0 : -1);
     }
   }
+  for (VcPool::Handle& h : joining_)
+    h = {};
   for (Leg& leg : legs_) {
     leg.vc = {};
     leg.reader = nullptr;
