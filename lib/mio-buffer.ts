@@ -1,8 +1,13 @@
+import { markAsUntransferable } from 'node:worker_threads'
 import { errno, NetvcError, outOfRange, wrongType } from './errors.js'
+import { fail, IOBufferReader } from './io-buffer-reader.js'
 import { native } from './native.js'
+import { expectNotice, forget } from './notices.js'
 import { checkBytes, checkOptions } from './options.js'
-import { borrow, readCopy } from './pool.js'
+import { roomView } from './pool.js'
 import type { VIO } from './vio.js'
+
+export { IOBufferReader }
 
 export interface MIOBufferOptions {
   /** Size of the blocks it adds, in bytes; rounded up to a power of two from 128 B to 2 MiB. Default 32 KiB. */
@@ -16,26 +21,15 @@ export interface MIOBufferOptions {
 
 const defaultBlockSize = 32 * 1024
 const defaultWaterMark = 64 * 1024
-const maxReaders = 5
 
 /** 0..14 for 128 B .. 2 MiB. */
 export function sizeIndex(bytes: number): number {
   return Math.max(0, Math.ceil(Math.log2(bytes / 128)))
 }
 
-const nothing = Buffer.alloc(0)
-
 const forgotten = new FinalizationRegistry<number>((handle) => {
   native.freeBuffer(handle)
 })
-
-const busy =
-  'a net thread uses this side of the buffer; wait for the end of the operation, or close the connection first'
-
-function fail(n: number, what: string): never {
-  if (n === -errno.EBUSY) throw new NetvcError('ERR_BUFFER_BUSY', `${what}: ${busy}`)
-  throw new NetvcError('ERR_READER_CLOSED', `${what}: the reader was deallocated`)
-}
 
 /**
  * A chain of reference-counted blocks with one writer and up to five readers: what a read
@@ -46,6 +40,10 @@ export class MIOBuffer {
   /** @internal */ readonly handle: number
   /** @internal The read operation that fills the buffer: resumed when the buffer was full. */
   source: VIO | undefined
+  /** @internal Its bytes are on their way to a tunnel or to another thread: readers stay. */
+  handedOver = false
+  /** @internal */
+  readonly weak = new WeakRef(this)
   #freed = false
 
   constructor(options?: MIOBufferOptions) {
@@ -68,21 +66,9 @@ export class MIOBuffer {
     return new IOBufferReader(this, this.#reader(native.cloneReader(this.#live(), index)))
   }
 
-  /** @internal The most advanced of its readers; the others are deallocated. */
+  /** @internal A reader where the most advanced one is; all that there were are deallocated. */
   onlyReader(): IOBufferReader {
-    let front = -1
-    let least = Infinity
-    for (let i = 0; i < maxReaders; i++) {
-      const avail = native.readAvail(this.#live(), i)
-      if (avail < 0) continue
-      if (avail < least) {
-        if (front >= 0) native.deallocReader(this.handle, front)
-        front = i
-        least = avail
-      } else {
-        native.deallocReader(this.handle, i)
-      }
-    }
+    const front = native.onlyReader(this.#live())
     return front < 0 ? this.allocReader() : new IOBufferReader(this, front)
   }
 
@@ -103,7 +89,50 @@ export class MIOBuffer {
     return n < 0 ? fail(n, 'write') : n
   }
 
-  /** Adds bytes of a reader by reference, without copying or consuming them. Returns their number. */
+  /**
+   * Lends bytes to the buffer: they are its next ones, and are not copied (BUF-13). Do not change
+   * them until the promise resolves, when nothing uses them any more; until then they are kept, and
+   * their ArrayBuffer cannot be transferred to another thread, not even later. The promise never
+   * rejects, and keeps no process alive.
+   */
+  lend(bytes: Uint8Array): Promise<void> {
+    if (!(bytes instanceof Uint8Array)) throw wrongType('bytes', 'a Uint8Array', bytes)
+    const handle = this.#live()
+    if (bytes.length === 0) return Promise.resolve()
+    markAsUntransferable(bytes.buffer)
+    return new Promise((resolve) => {
+      const lent = { bytes } // held by who waits for the notice
+      const token = expectNotice(() => resolve(void lent), false)
+      const n = native.bufferLend(handle, bytes, token)
+      if (n >= 0) return
+      forget(token)
+      fail(n, 'lend')
+    })
+  }
+
+  /**
+   * Room for bytes that you write yourself, at least one; fill() makes them part of the buffer. A
+   * view on memory of the buffer: valid until the next call that adds to it, or gives it to an
+   * operation. Ignores the water mark, as write() does.
+   */
+  reserve(): Buffer {
+    const room = roomView(this.#live())
+    return typeof room === 'number' ? fail(room, 'reserve') : room
+  }
+
+  /** Adds n bytes that were put into the room of reserve(). Throws ERR_OUT_OF_RANGE for more. */
+  fill(n: number): void {
+    checkBytes(n, 'n')
+    const r = native.bufferFill(this.#live(), n)
+    if (r === -errno.ERANGE)
+      throw outOfRange('n', `at most writeAvail (${String(this.writeAvail)})`, n)
+    if (r < 0) fail(r, 'fill')
+  }
+
+  /**
+   * Adds bytes of a reader without consuming them: by reference, but small pieces, and pieces that
+   * would keep much larger blocks alive, by copy. Returns their number.
+   */
   writeFrom(reader: IOBufferReader, n = Infinity, offset = 0): number {
     if (!(reader instanceof IOBufferReader)) throw wrongType('reader', 'an IOBufferReader', reader)
     checkBytes(n, 'n')
@@ -130,6 +159,11 @@ export class MIOBuffer {
   get highWater(): boolean {
     return native.bufferInfo(this.#live(), 3) === 1
   }
+  /** True while the room in the blocks that exist is no more than waterMark (BUF-8). */
+  get currentLowWater(): boolean {
+    const n = native.bufferInfo(this.#live(), 7)
+    return n < 0 ? fail(n, 'currentLowWater') : n === 1
+  }
   get waterMark(): number {
     return native.bufferInfo(this.#live(), 2)
   }
@@ -137,6 +171,7 @@ export class MIOBuffer {
     checkBytes(bytes, 'waterMark')
     const n = native.setWaterMark(this.#live(), bytes)
     if (n < 0) fail(n, 'waterMark')
+    if (this.source?.full === true) this.source.reenable() // who fills it looks at the new mark
   }
   /** Bytes ever written. */
   get produced(): number {
@@ -144,6 +179,13 @@ export class MIOBuffer {
   }
   get readerCount(): number {
     return native.bufferInfo(this.#live(), 4)
+  }
+
+  /** Removes all readers: what they held back can be freed. Each of them throws from then on. */
+  deallocAllReaders(): void {
+    const n = native.deallocAllReaders(this.#live())
+    if (n < 0) fail(n, 'deallocAllReaders')
+    this.resumeSource()
   }
 
   /**
@@ -157,124 +199,27 @@ export class MIOBuffer {
     native.freeBuffer(this.handle)
   }
 
+  /**
+   * @internal What held the buffer full may be gone: then its read operation goes on. What "full"
+   * is, is known natively, by who fills it (MIOBuffer::stop_above).
+   */
+  resumeSource(): void {
+    const { source } = this
+    if (source?.full === true && native.bufferInfo(this.handle, 6) === 0) source.reenable()
+  }
+
   #live(): number {
     if (this.#freed) throw new NetvcError('ERR_BUFFER_FREED', 'the buffer was freed')
     return this.handle
   }
+  /** @internal For the engine, which takes what is unread; its handle, -1 when it was freed. */
+  handOver(): number {
+    this.handedOver = true
+    return this.#freed ? -1 : this.handle
+  }
   /** @internal */
   get isFreed(): boolean {
     return this.#freed
-  }
-}
-
-/** One consumer's position in a MIOBuffer. Made by allocReader() and clone(). */
-export class IOBufferReader {
-  /** @internal */
-  constructor(
-    readonly buffer: MIOBuffer,
-    /** @internal Its place in the buffer; -1 once it was given up. */ public index: number,
-  ) {}
-
-  /** Bytes that can be read now. */
-  get readAvail(): number {
-    const n = native.readAvail(this.#handle(), this.index)
-    return n < 0 ? fail(n, 'readAvail') : n
-  }
-
-  /** Copies and consumes up to n bytes (all there are by default). The Buffer is yours for ever. */
-  read(n = Infinity): Buffer {
-    if (n !== Infinity) checkBytes(n, 'n')
-    const bytes = readCopy(this.#handle(), this.index, n)
-    if (typeof bytes === 'number') return fail(bytes, 'read')
-    this.resumeSource()
-    return bytes
-  }
-
-  /** Copies and consumes up to target.length bytes, into memory of your own. Returns their number. */
-  readInto(target: Uint8Array): number {
-    if (!(target instanceof Uint8Array)) throw wrongType('target', 'a Uint8Array', target)
-    const n = native.readInto(this.#handle(), this.index, target, 1, 0)
-    if (n < 0) return fail(n, 'readInto')
-    this.resumeSource()
-    return n
-  }
-
-  /** Copies up to target.length bytes from offset, without consuming. Returns their number. */
-  peek(target: Uint8Array, offset = 0): number {
-    if (!(target instanceof Uint8Array)) throw wrongType('target', 'a Uint8Array', target)
-    checkBytes(offset, 'offset')
-    const n = native.readInto(this.#handle(), this.index, target, 0, offset)
-    return n < 0 ? fail(n, 'peek') : n
-  }
-
-  /**
-   * The contiguous bytes at the position, neither copied nor consumed: a view on memory that is
-   * used again later. Valid until consume(), or the end of the handler; never keep it.
-   * NETVC_DEBUG=borrow hands out copies, to find who does.
-   */
-  borrow(): Buffer {
-    const bytes = borrow(this.#handle(), this.index)
-    if (typeof bytes !== 'number') return bytes
-    if (bytes === 0) return nothing
-    return bytes === -errno.ENOTSUP ? this.#copyOfFirstBlock() : fail(bytes, 'borrow')
-  }
-
-  #copyOfFirstBlock(): Buffer {
-    const copy = Buffer.alloc(Math.min(this.readAvail, 64 * 1024))
-    return copy.subarray(0, this.peek(copy))
-  }
-
-  /** Drops n bytes. Throws ERR_OUT_OF_RANGE unless 0 <= n <= readAvail. */
-  consume(n: number): void {
-    checkBytes(n, 'n')
-    const r = native.consume(this.#handle(), this.index, n)
-    if (r === -errno.ERANGE)
-      throw outOfRange('n', `at most readAvail (${String(this.readAvail)})`, n)
-    if (r < 0) fail(r, 'consume')
-    this.resumeSource()
-  }
-
-  /** Offset from the position of a byte within the next n bytes from offset, or -1. */
-  indexOf(byte: number, n = Infinity, offset = 0): number {
-    if (!Number.isInteger(byte) || byte < 0 || byte > 255) throw outOfRange('byte', 'a byte', byte)
-    checkBytes(n, 'n')
-    checkBytes(offset, 'offset')
-    const at = native.memchr(this.#handle(), this.index, byte, n, offset)
-    return at < -1 ? fail(at, 'indexOf') : at
-  }
-
-  /** readAvail never says more than this; consuming lowers it. Default Infinity. */
-  get sizeLimit(): number {
-    const n = native.sizeLimit(this.#handle(), this.index, -1)
-    return n < 0 ? fail(n, 'sizeLimit') : n
-  }
-  set sizeLimit(bytes: number) {
-    checkBytes(bytes, 'sizeLimit')
-    const n = native.sizeLimit(this.#handle(), this.index, bytes)
-    if (n < 0) fail(n, 'sizeLimit')
-  }
-
-  /** A reader at the same position with the same sizeLimit. */
-  clone(): IOBufferReader {
-    return this.buffer.cloneReader(this.index)
-  }
-
-  /** Removes the reader: what it held back can be freed. */
-  dealloc(): void {
-    const n = native.deallocReader(this.#handle(), this.index)
-    if (n < 0) fail(n, 'dealloc')
-    this.index = -1 // the place may become another reader's
-  }
-
-  #handle(): number {
-    if (this.buffer.isFreed) throw new NetvcError('ERR_BUFFER_FREED', 'the buffer was freed')
-    return this.buffer.handle
-  }
-
-  /** @internal Bytes were consumed: reading goes on if it had stopped. */
-  resumeSource(): void {
-    const { source } = this.buffer
-    if (source?.full === true && !this.buffer.highWater) source.reenable()
   }
 }
 

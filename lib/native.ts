@@ -81,6 +81,7 @@ export interface Native {
     generation: number,
     nbytes: number,
     buffer: number,
+    told: 0 | 1,
   ): number
   doIoWrite(
     slot: number,
@@ -89,12 +90,31 @@ export interface Native {
     nbytes: number,
     buffer: number,
     reader: number,
+    told: 0 | 1,
   ): number
   reenableRead(slot: number, version: number): number
   reenableWrite(slot: number, version: number): number
   reenableRe(slot: number, version: number, side: number): number
   done(slot: number, version: number, side: number, generation: number): number
   setNbytes(slot: number, version: number, side: number, generation: number, nbytes: number): number
+  setContinuation(
+    slot: number,
+    version: number,
+    side: number,
+    generation: number,
+    told: 0 | 1,
+    ready: number,
+    end: number,
+    errno: number,
+  ): number
+  setBuffer(
+    slot: number,
+    version: number,
+    side: number,
+    generation: number,
+    buffer: number,
+    reader: number,
+  ): number
   shutdown(slot: number, version: number, how: number): number
   close(slot: number, version: number, errno: number, tell?: number): number
   closeGracefully(slot: number, version: number, ms: number, tell: number): number
@@ -194,10 +214,16 @@ export interface Native {
   freeBuffer(buffer: number): void
   allocReader(buffer: number): number
   cloneReader(buffer: number, reader: number): number
-  deallocReader(buffer: number, reader: number): number
+  onlyReader(buffer: number): number
+  deallocReader(buffer: number, reader: number, forgotten: 0 | 1): number
   bufferWrite(buffer: number, bytes: Uint8Array): number
   bufferWriteFrom(buffer: number, source: number, reader: number, n: number, offset: number): number
   bufferInfo(buffer: number, what: number): number
+  bufferLend(buffer: number, bytes: Uint8Array, token: number): number
+  bufferReserve(buffer: number, where: Int32Array): number
+  bufferFill(buffer: number, n: number): number
+  deallocAllReaders(buffer: number): number
+  readerInfo(buffer: number, reader: number, what: number, i: number): number
   setWaterMark(buffer: number, bytes: number): number
   readAvail(buffer: number, reader: number): number
   read(buffer: number, reader: number, max: number, room: number): number

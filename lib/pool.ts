@@ -61,4 +61,13 @@ export function borrow(buffer: number, reader: number): Buffer | number {
   return copyBorrowed ? Buffer.from(view) : view
 }
 
+/** A view on contiguous room of a buffer, at least a byte; a negative errno when it has none. */
+export function roomView(buffer: number): Buffer | number {
+  const n = native.bufferReserve(buffer, where)
+  if (n < 0) return n
+  const position = where[0] ?? 0
+  const slab = (slabs[position] ??= native.slab(position))
+  return new PoolBuffer(slab, where[1], n) as Buffer
+}
+
 renew()

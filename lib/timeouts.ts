@@ -35,6 +35,10 @@ export function startTimeouts(vc: VConnection, options: TimeoutOptions): void {
   if (options.activeTimeout) vc.setActiveTimeout(options.activeTimeout)
 }
 
+// Of all connections: an event of one that was here, went away and came back as another object is
+// nobody's.
+let lastTag = 0
+
 /** @internal 0: inactivity, 1: active; native/vc/timeouts.h. */
 export type TimeoutKind = 0 | 1
 
@@ -52,7 +56,7 @@ export class Timeouts {
       throw outOfRange('ms', 'whole milliseconds >= 0', ms)
     }
     this.values[kind] = ms
-    const tag = (this.#tags[kind] = (this.#tags[kind] + 1) & maxInt)
+    const tag = (this.#tags[kind] = lastTag = (lastTag + 1) & maxInt)
     native.setTimeout(vc.slot, vc.version, kind, ms, tag)
   }
 

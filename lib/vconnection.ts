@@ -79,11 +79,8 @@ export class VConnection extends VCStreams {
     if (reader && call !== reader.handle && !this.#closed) throw readingError(this, 'doIoRead')
     if (buffer?.isFreed === true) throw new NetvcError('ERR_BUFFER_FREED', 'the buffer was freed')
     const vio = (this.#read ??= new VIO(this, 0))
-    // Another connection may fill it by now.
-    if (vio.buffer?.source === vio) vio.buffer.source = undefined
     vio.arm(buffer ? call : undefined, buffer ? nbytes : 0)
-    vio.buffer = buffer ?? undefined
-    if (buffer) buffer.source = vio
+    vio.use(buffer ?? undefined, undefined)
     this.#armed(vio)
     if (this.#closed) return vio
     native.doIoRead(
@@ -91,7 +88,8 @@ export class VConnection extends VCStreams {
       this.version,
       vio.generation,
       vio.nbytes,
-      call && buffer ? buffer.handle : -1,
+      buffer ? buffer.handle : -1,
+      call ? 1 : 0,
     )
     return vio
   }
@@ -111,17 +109,17 @@ export class VConnection extends VCStreams {
     if (reader) void reader.readAvail // throws when it, or its buffer, is gone
     const vio = (this.#write ??= new VIO(this, 1))
     vio.arm(reader ? call : undefined, reader ? nbytes : 0)
-    vio.reader = reader ?? undefined
+    vio.use(undefined, reader ?? undefined)
     this.#armed(vio)
     if (this.#closed) return vio
-    const handle = call && reader ? reader.buffer.handle : -1
     native.doIoWrite(
       this.slot,
       this.version,
       vio.generation,
       vio.nbytes,
-      handle,
+      reader?.buffer.handle ?? -1,
       reader?.index ?? -1,
+      call ? 1 : 0,
     )
     return vio
   }
@@ -309,8 +307,7 @@ export class VConnection extends VCStreams {
    */
   override assign(threadId: number): void {
     this.assertUsable('assign')
-    const source = this.#read?.buffer
-    const buffer = source && !source.isFreed ? source.handle : -1
+    const buffer = this.#read?.buffer?.handOver() ?? -1
     assign(this.reactor.seat, this, threadId, true, buffer)
     this.disarm()
     this.#assigned = true
@@ -368,8 +365,7 @@ export class VConnection extends VCStreams {
 
   /** @internal Takes both operations away from their handlers, for a tunnel; the read buffer, or -1. */
   handOver(tunnel: Tunnel): number {
-    const source = this.#read?.buffer
-    const buffer = source && !source.isFreed ? source.handle : -1
+    const buffer = this.#read?.buffer?.handOver() ?? -1
     this.disarm()
     this.tunnel = tunnel
     this.timeouts = undefined
@@ -403,6 +399,10 @@ export class VConnection extends VCStreams {
     // Not armed: it has had its end, and something enabled it once more.
     if (vio?.generation !== generation || !vio.armed) return
     vio.moved(count)
+    if (!vio.handler) {
+      vio.keep(kind, errno)
+      return
+    }
     // Told at arming, for bytes of the operation before; its user may have taken them meanwhile.
     if (kind === VCEvent.READ_READY && count === 0 && !hasBytes(vio.buffer)) return
     if (kind >= VCEvent.READ_COMPLETE && kind <= VCEvent.ERROR) {
@@ -420,7 +420,6 @@ export class VConnection extends VCStreams {
       lookLater(this)
     }
     const { handler } = vio
-    if (!handler) return
     if (kind !== VCEvent.WRITE_READY) {
       handler(kind, vio)
       return
@@ -443,7 +442,7 @@ export class VConnection extends VCStreams {
       if (vio?.generation !== generation || !vio.buffer || vio.buffer.isFreed) return
       // The handler may have made room already, before it was known to be needed.
       vio.full = true
-      if (!vio.buffer.highWater) vio.reenable()
+      vio.buffer.resumeSource()
     } else {
       this.markClosed(errno ? this.failedWith(errno, 'write') : undefined)
     }

@@ -1,8 +1,9 @@
-import type { VCEvent } from './events.js'
-import type { IOBufferReader, MIOBuffer } from './mio-buffer.js'
+import { VCEvent } from './events.js'
+import { IOBufferReader, MIOBuffer } from './mio-buffer.js'
 import { native } from './native.js'
 import { checkBytes } from './options.js'
-import { wrongType } from './errors.js'
+import { NetvcArgumentError, NetvcError, wrongType } from './errors.js'
+import { readingError } from './pull-reader.js'
 import type { VConnection } from './vconnection.js'
 
 /** Who is told of the events of an operation: a function, or an object with handleEvent. */
@@ -30,6 +31,10 @@ export function enable(slot: number, version: number, side: number): void {
   else native.reenableWrite(slot, version)
 }
 
+// Of all operations of this thread, so that a record of an operation never reaches another one:
+// a connection that was given away and came back is another object with the same id.
+let lastGeneration = 0
+
 /**
  * One direction of I/O on a connection: how many bytes are wanted, how many have moved, and where
  * they go to or come from. The same object for the life of its connection; doIoRead and doIoWrite
@@ -50,11 +55,12 @@ export class VIO {
   #finishing = false
   #nbytes = 0
   #ndone = 0
-
-  /** The buffer of a read operation. */
-  buffer: MIOBuffer | undefined
-  /** The reader of a write operation. */
-  reader: IOBufferReader | undefined
+  #buffer: MIOBuffer | undefined
+  #reader: IOBufferReader | undefined
+  // What came while nobody was to be told; an event or 0.
+  #keptReady = 0
+  #keptEnd = 0
+  #keptErrno = 0
 
   /** @internal */
   constructor(
@@ -63,6 +69,60 @@ export class VIO {
     /** Whether it reads (0) or writes (1). */
     readonly side: 0 | 1,
   ) {}
+
+  /** The buffer of a read operation; undefined for one that writes, or has none. */
+  get buffer(): MIOBuffer | undefined {
+    return this.#buffer
+  }
+  /**
+   * The operation goes on into another buffer (VIO-1); undefined takes it away, and reading stops
+   * until there is one again. A net thread takes the new one at its next activation: what it had
+   * read before is in the old one. Throws ERR_INVALID_ARG_VALUE for an operation that writes.
+   */
+  set buffer(buffer: MIOBuffer | null | undefined) {
+    const to = buffer ?? undefined
+    if (to !== undefined && !(to instanceof MIOBuffer)) {
+      throw wrongType('buffer', 'a MIOBuffer or undefined', to)
+    }
+    this.#ofSide(0, 'buffer')
+    if (to?.isFreed === true) throw new NetvcError('ERR_BUFFER_FREED', 'the buffer was freed')
+    this.#exchange(to, undefined)
+  }
+
+  /** The reader of a write operation; undefined for one that reads, or has none. */
+  get reader(): IOBufferReader | undefined {
+    return this.#reader
+  }
+  /** As buffer, for an operation that writes: it goes on with what this reader has. */
+  set reader(reader: IOBufferReader | null | undefined) {
+    const to = reader ?? undefined
+    if (to !== undefined && !(to instanceof IOBufferReader)) {
+      throw wrongType('reader', 'an IOBufferReader or undefined', to)
+    }
+    this.#ofSide(1, 'reader')
+    if (to) void to.readAvail // throws when it, or its buffer, is gone
+    this.#exchange(undefined, to)
+  }
+
+  #ofSide(side: 0 | 1, what: string): void {
+    if (this.side !== side) {
+      const [does, other] = side === 0 ? ['writes', 'reader'] : ['reads', 'buffer']
+      throw new NetvcArgumentError(
+        'ERR_INVALID_ARG_VALUE',
+        `${what}: this operation ${does}; set its ${other}`,
+      )
+    }
+    this.vc.assertUsable(what, side + 1)
+    if (side === 0 && (this.vc.pull ?? this.vc.duplex)) throw readingError(this.vc, what)
+  }
+
+  #exchange(buffer: MIOBuffer | undefined, reader: IOBufferReader | undefined): void {
+    this.use(buffer, reader)
+    this.#unsure = true
+    const handle = buffer?.handle ?? reader?.buffer.handle ?? -1
+    const { slot, version } = this.vc
+    native.setBuffer(slot, version, this.side, this.generation, handle, reader?.index ?? -1)
+  }
 
   /** Bytes moved by this operation; never more than nbytes was. */
   get ndone(): number {
@@ -125,16 +185,55 @@ export class VIO {
     native.done(this.vc.slot, this.vc.version, this.side, this.generation)
   }
 
-  /** The next event goes to another handler; null silences the operation until there is one again. */
+  /**
+   * The next event goes to another handler (VIO-5). null: nothing is read, written or told until
+   * there is one again; then the operation goes on by itself, and what was on its way is told first.
+   */
   setContinuation(handler: VIOHandler | null): void {
     const call = handlerFunction(handler)
     this.vc.assertUsable('setContinuation')
+    if (this.side === 0 && (this.vc.pull ?? this.vc.duplex)) {
+      throw readingError(this.vc, 'setContinuation')
+    }
+    const changes = (this.handler === undefined) !== (call === undefined)
     this.handler = call
+    if (!changes) return
+    const { slot, version } = this.vc
+    const { side, generation } = this
+    if (call === undefined) {
+      native.setContinuation(slot, version, side, generation, 0, 0, 0, 0)
+      return
+    }
+    const ready = this.#keptReady
+    const end = this.#keptEnd
+    this.#keptReady = this.#keptEnd = 0
+    if (!this.armed && this.ntodo > 0 && (this.#buffer ?? this.#reader)) this.markArmed()
+    native.setContinuation(slot, version, side, generation, 1, ready, end, this.#keptErrno)
+  }
+
+  /** @internal An event that nobody is to be told now: its operation was silenced. */
+  keep(event: VCEvent, errno: number): void {
+    if (event >= VCEvent.READ_COMPLETE && event <= VCEvent.ERROR) {
+      this.#keptEnd = event
+      this.#keptErrno = errno
+    } else if (this.#keptReady !== VCEvent.WRITE_BUFFER_EMPTY) {
+      this.#keptReady = event
+    }
+  }
+
+  /** @internal What it reads into, or writes from, without telling the engine. */
+  use(buffer: MIOBuffer | undefined, reader: IOBufferReader | undefined): void {
+    // Another connection may fill it by now.
+    if (this.#buffer?.source === this) this.#buffer.source = undefined
+    this.#buffer = buffer
+    this.#reader = reader
+    this.full = false
+    if (buffer) buffer.source = this
   }
 
   /** @internal */
   arm(handler: ((event: VCEvent, vio: VIO) => void) | undefined, nbytes: number): void {
-    this.generation = (this.generation + 1) | 0
+    this.generation = lastGeneration = (lastGeneration + 1) | 0
     this.handler = handler
     this.#nbytes = nbytes
     this.#ndone = 0
@@ -142,6 +241,7 @@ export class VIO {
     this.ended = false
     this.#unsure = false
     this.#finishing = false
+    this.#keptReady = this.#keptEnd = 0
     this.armed = handler !== undefined && nbytes > 0
     if (!this.lost) return
     const { lost } = this
@@ -152,8 +252,7 @@ export class VIO {
   /** @internal */
   disarm(): void {
     this.arm(undefined, 0)
-    this.buffer = undefined
-    this.reader = undefined
+    this.use(undefined, undefined)
   }
 
   /** @internal */

@@ -97,5 +97,6 @@ NAPI_MODULE_INIT() {
   register_pair_functions(env, exports, *state);
   register_table_functions(env, exports, *state);
   register_buffer_functions(env, exports, *state);
+  register_room_functions(env, exports, *state);
   return exports;
 }

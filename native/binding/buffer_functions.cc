@@ -9,21 +9,9 @@ namespace netvc {
 
 namespace {
 
-// May this thread use the writer side?
-bool writer_busy(const MIOBuffer& m) {
-  return m.shared() && m.writer_lease.load(std::memory_order_acquire) > 0;
-}
-bool reader_busy(const IOBufferReader& r) {
-  return r.mbuf()->shared() && r.lease.load(std::memory_order_acquire) > 0;
-}
-
 template <size_t N>
 IOBufferReader* reader_of(const Args<N>& a, size_t at = 0) {
-  MIOBuffer* m = a.state().buffer(a.u32(at));
-  const int32_t i = a.i32(at + 1);
-  if (!m || i < 0 || i >= m->places()) return nullptr;
-  IOBufferReader* r = m->reader_at(i);
-  return MIOBuffer::is_active(*r) ? r : nullptr;
+  return find_reader(a.state().buffer(a.u32(at)), a.i32(at + 1));
 }
 
 // Bytes are about to be added. A net thread that writes from this buffer may send them at once:
@@ -43,12 +31,12 @@ napi_value JsFreeBuffer(napi_env env, Args<1>& a) {
   return nullptr;
 }
 
-// allocReader(buffer): index, -EMFILE when there are five, -EBUSY
+// allocReader(buffer): its number, -EMFILE when there are five, -EBUSY
 napi_value JsAllocReader(napi_env env, Args<1>& a) {
   MIOBuffer* m = a.state().buffer(a.u32(0));
   if (writer_busy(*m)) return js_i32(env, -EBUSY);
   IOBufferReader* r = m->alloc_reader();
-  return js_i32(env, r ? m->index_of(r) : -EMFILE);
+  return js_i32(env, r ? reader_number(*m, *r) : -EMFILE);
 }
 
 napi_value JsCloneReader(napi_env env, Args<2>& a) {
@@ -56,14 +44,42 @@ napi_value JsCloneReader(napi_env env, Args<2>& a) {
   if (!from) return js_i32(env, -EBADF);
   if (reader_busy(*from) || writer_busy(*from->mbuf())) return js_i32(env, -EBUSY);
   IOBufferReader* r = from->mbuf()->clone_reader(from);
-  return js_i32(env, r ? from->mbuf()->index_of(r) : -EMFILE);
+  return js_i32(env, r ? reader_number(*from->mbuf(), *r) : -EMFILE);
 }
 
-napi_value JsDeallocReader(napi_env env, Args<2>& a) {
+// onlyReader(buffer): the most advanced one under a new number, the others are deallocated; -EBADF
+// when there is none
+napi_value JsOnlyReader(napi_env env, Args<1>& a) {
+  MIOBuffer* m = a.state().buffer(a.u32(0));
+  IOBufferReader* front = m->most_advanced_reader();
+  if (!front) return js_i32(env, -EBADF);
+  for (int i = 0; i < m->places(); ++i) {
+    IOBufferReader* r = m->reader_at(i);
+    if (r != front && MIOBuffer::is_active(*r) && !reader_busy(*r)) m->dealloc_reader(r);
+  }
+  if (!reader_busy(*front)) m->renew_reader(front);
+  return js_i32(env, reader_number(*m, *front));
+}
+
+// deallocReader(buffer, reader, 1: its user has forgotten it): an operation of this thread loses a
+// reader that is deallocated, but keeps one that is only forgotten (-EBUSY)
+napi_value JsDeallocReader(napi_env env, Args<3>& a) {
   IOBufferReader* r = reader_of(a);
   if (!r) return js_i32(env, -EBADF);
-  if (reader_busy(*r)) return js_i32(env, -EBUSY);
+  const bool used = r->lease.load(std::memory_order_acquire) > 0;
+  if (reader_busy(*r) || (used && a.i32(2) != 0)) return js_i32(env, -EBUSY);
   r->mbuf()->dealloc_reader(r);
+  return js_i32(env, 0);
+}
+
+// deallocAllReaders(buffer)
+napi_value JsDeallocAllReaders(napi_env env, Args<1>& a) {
+  MIOBuffer* m = a.state().buffer(a.u32(0));
+  for (int i = 0; i < m->places(); ++i) {
+    if (MIOBuffer::is_active(*m->reader_at(i)) && reader_busy(*m->reader_at(i)))
+      return js_i32(env, -EBUSY);
+  }
+  m->dealloc_all_readers();
   return js_i32(env, 0);
 }
 
@@ -78,18 +94,19 @@ napi_value JsBufferWrite(napi_env env, Args<2>& a) {
   return js_int(env, m->write(data, static_cast<int64_t>(n)));
 }
 
-// bufferWriteFrom(buffer, sourceBuffer, sourceReader, n, offset): by reference
+// bufferWriteFrom(buffer, sourceBuffer, sourceReader, n, offset): by reference, small pieces by
+// copy
 napi_value JsBufferWriteFrom(napi_env env, Args<5>& a) {
   MIOBuffer* m = a.state().buffer(a.u32(0));
   IOBufferReader* from = reader_of(a, 1);
   if (!from) return js_i32(env, -EBADF);
   if (writer_busy(*m) || reader_busy(*from)) return js_i32(env, -EBUSY);
   before_adding(a.state(), *m);
-  return js_int(env, m->write(from, a.bytes(3), a.bytes(4)));
+  return js_int(env, m->add(from, a.bytes(3), a.bytes(4)));
 }
 
 // bufferInfo(buffer, what): 0 maxReadAvail, 1 currentWriteAvail, 2 waterMark, 3 highWater, 4
-// readers, 5 produced
+// readers, 5 produced, 6 full for who fills it, 7 currentLowWater
 napi_value JsBufferInfo(napi_env env, Args<2>& a) {
   MIOBuffer* m = a.state().buffer(a.u32(0));
   switch (a.i32(1)) {
@@ -103,6 +120,10 @@ napi_value JsBufferInfo(napi_env env, Args<2>& a) {
       return js_int(env, m->high_water());
     case 4:
       return js_int(env, m->reader_count());
+    case 6:
+      return js_int(env, m->is_full());
+    case 7:
+      return writer_busy(*m) ? js_i32(env, -EBUSY) : js_int(env, m->current_low_water());
     default:
       return js_int(env, static_cast<int64_t>(m->produced()));
   }
@@ -119,6 +140,25 @@ napi_value JsSetWaterMark(napi_env env, Args<2>& a) {
 napi_value JsReadAvail(napi_env env, Args<2>& a) {
   IOBufferReader* r = reader_of(a);
   return js_int(env, r ? r->read_avail() : -EBADF);
+}
+
+// readerInfo(buffer, reader, what, i): 0 blockReadAvail, 1 blockCount, 2 highWater, 3 the byte at i
+napi_value JsReaderInfo(napi_env env, Args<4>& a) {
+  IOBufferReader* r = reader_of(a);
+  if (!r) return js_i32(env, -EBADF);
+  if (reader_busy(*r)) return js_i32(env, -EBUSY);
+  switch (a.i32(2)) {
+    case 0:
+      return js_int(env, r->block_read_avail());
+    case 1:
+      return js_i32(env, r->block_count());
+    case 2:
+      return js_i32(env, r->high_water());
+    default: {
+      unsigned char byte = 0;
+      return js_i32(env, r->memcpy(&byte, 1, a.bytes(3)) == 1 ? byte : -ERANGE);
+    }
+  }
 }
 
 // read(buffer, reader, max, room): copies min(max, available) into the pool at the end of what fits
@@ -240,6 +280,9 @@ void register_buffer_functions(napi_env env, napi_value exports, EnvState& state
       entry<JsBorrow, kPlain>("borrow"),
       entry<JsSlab, kPlain>("slab"),
       entry<JsSetPool, kPlain>("setPool"),
+      entry<JsOnlyReader, kPlain>("onlyReader"),
+      entry<JsDeallocAllReaders, kPlain>("deallocAllReaders"),
+      entry<JsReaderInfo, kPlain>("readerInfo"),
   };
   register_functions(env, exports, state, table, std::size(table));
 }

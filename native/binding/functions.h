@@ -25,6 +25,28 @@ inline constexpr unsigned kFlush = 1;
 inline constexpr unsigned kTouch = 2;
 inline constexpr unsigned kCommand = kFlush | kTouch;
 
+/// What JavaScript knows a reader by: its place in the buffer, and which of those that have had it.
+/// So a number that is kept after dealloc never reaches another reader.
+inline int32_t reader_number(const MIOBuffer& m, const IOBufferReader& r) {
+  return static_cast<int32_t>(
+      (MIOBuffer::life_number(r) << 3 | static_cast<uint32_t>(m.index_of(&r))) & 0x7fff'ffff);
+}
+/// Null when it was deallocated, or m is null.
+inline IOBufferReader* find_reader(MIOBuffer* m, int32_t number) {
+  const int place = number & 7;
+  if (!m || number < 0 || place >= m->places()) return nullptr;
+  IOBufferReader* r = m->reader_at(place);
+  return MIOBuffer::is_active(*r) && reader_number(*m, *r) == number ? r : nullptr;
+}
+
+/// An I/O operation of a net thread uses this side of the buffer, or is about to.
+inline bool writer_busy(const MIOBuffer& m) {
+  return m.shared() && m.writer_lease.load(std::memory_order_acquire) > 0;
+}
+inline bool reader_busy(const IOBufferReader& r) {
+  return r.mbuf()->shared() && r.lease.load(std::memory_order_acquire) > 0;
+}
+
 struct Function {
   const char* name;
   napi_callback call;
@@ -60,6 +82,7 @@ void register_worker_functions(napi_env env, napi_value exports, EnvState& state
 void register_limit_functions(napi_env env, napi_value exports, EnvState& state);
 void register_pair_functions(napi_env env, napi_value exports, EnvState& state);
 void register_table_functions(napi_env env, napi_value exports, EnvState& state);
+void register_room_functions(napi_env env, napi_value exports, EnvState& state);
 void register_buffer_functions(napi_env env, napi_value exports, EnvState& state);
 
 }  // namespace netvc

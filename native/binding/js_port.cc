@@ -39,6 +39,18 @@ void JsPort::post_assigned(const NetVConnection& vc, uint32_t shut,
   post(r);
 }
 
+void JsPort::post_vio(int32_t event, const VIO& vio, int32_t error) {
+  EventRecord r;
+  const VersionedId id = static_cast<NetVConnection*>(vio.vc_server)->id();
+  r.kind = event;
+  r.slot = slot_of(id);
+  r.version = version_of(id);
+  r.generation = vio.generation;
+  r.error = error;
+  r.side = vio.op == Op::kWrite;
+  post(r);
+}
+
 int JsPort::handle_event(Event event, VIO* vio) {
   auto* vc = static_cast<NetVConnection*>(vio->vc_server);
   EventRecord r;

@@ -79,6 +79,9 @@ class JsPort final : public RecordPort, public Continuation, public VcObserver, 
   /// The connection is this thread's from now on; shut: its sides that are.
   void post_assigned(const NetVConnection& vc, uint32_t shut, const CarriedTimeouts& timeouts);
 
+  /// An event of the operation, as handle_event; error is given, and no bytes are counted.
+  void post_vio(int32_t event, const VIO& vio, int32_t error);
+
   /// A connect that may still be under way (handler's thread); told is deleted when it is
   /// cancelled.
   void connecting(uint32_t request, JsConnect* told, ConnectAction action);

@@ -34,8 +34,8 @@ class Lease {
   std::atomic<int>* count_ = nullptr;
 };
 
-// doIoRead(slot, version, generation, nbytes, buffer | -1)
-napi_value JsDoIoRead(napi_env env, Args<5>& a) {
+// doIoRead(slot, version, generation, nbytes, buffer | -1, told): 0: nobody yet (setContinuation)
+napi_value JsDoIoRead(napi_env env, Args<6>& a) {
   EnvState& state = a.state();
   const VersionedId id = id_of(a);
   VcPool::Handle vc = find(id);
@@ -45,8 +45,9 @@ napi_value JsDoIoRead(napi_env env, Args<5>& a) {
   const uint32_t generation = a.u32(2);
   const int64_t nbytes = a.bytes(3);
   MIOBuffer* raw = a.i32(4) < 0 ? nullptr : state.buffer(a.u32(4));
-  const auto arm = [port, generation, nbytes](NetVConnection& at_home, Ref<MIOBuffer> m) {
-    Continuation* c = m ? port : nullptr;
+  const bool told = raw && a.i32(5) != 0;
+  const auto arm = [port, told, generation, nbytes](NetVConnection& at_home, Ref<MIOBuffer> m) {
+    Continuation* c = told ? port : nullptr;
     if (VIO* vio = at_home.do_io_read(c, nbytes, std::move(m))) vio->generation = generation;
   };
   if (home->in_thread()) {
@@ -54,18 +55,18 @@ napi_value JsDoIoRead(napi_env env, Args<5>& a) {
     return js_i32(env, 0);
   }
   Lease lease = raw ? Lease(raw, raw->writer_lease) : Lease();
-  auto command = [arm, port, lease = std::move(lease)](NetVConnection& at_home) {
+  auto command = [arm, port, told, lease = std::move(lease)](NetVConnection& at_home) {
     arm(at_home, lease.buffer());
     // What the operation before has read, and told too late to be heard, is told again.
     MIOBuffer* m = lease.buffer().get();
-    if (m && m->max_read_avail() > 0 && !at_home.closed_now())
+    if (told && m->max_read_avail() > 0 && !at_home.closed_now())
       port->handle_event(Event::kReadReady, &at_home.read_vio);
   };
   return js_i32(env, remote::post(id, std::move(command)) ? 0 : kGone);
 }
 
-// doIoWrite(slot, version, generation, nbytes, buffer | -1, reader)
-napi_value JsDoIoWrite(napi_env env, Args<6>& a) {
+// doIoWrite(slot, version, generation, nbytes, buffer | -1, reader, told)
+napi_value JsDoIoWrite(napi_env env, Args<7>& a) {
   EnvState& state = a.state();
   const VersionedId id = id_of(a);
   VcPool::Handle vc = find(id);
@@ -75,16 +76,17 @@ napi_value JsDoIoWrite(napi_env env, Args<6>& a) {
   const uint32_t generation = a.u32(2);
   const int64_t nbytes = a.bytes(3);
   MIOBuffer* raw = a.i32(4) < 0 ? nullptr : state.buffer(a.u32(4));
-  IOBufferReader* reader = raw ? raw->reader_at(a.i32(5)) : nullptr;
-  const auto arm = [port, generation, nbytes, reader](NetVConnection& at_home) {
-    if (VIO* vio = at_home.do_io_write(reader ? port : nullptr, nbytes, reader))
+  IOBufferReader* reader = find_reader(raw, a.i32(5));
+  const bool told = reader && a.i32(6) != 0;
+  const auto arm = [port, told, generation, nbytes, reader](NetVConnection& at_home) {
+    if (VIO* vio = at_home.do_io_write(told ? port : nullptr, nbytes, reader))
       vio->generation = generation;
   };
   if (home->in_thread()) {
     arm(*vc);
     return js_i32(env, 0);
   }
-  Lease lease = raw ? Lease(raw, reader->lease) : Lease();
+  Lease lease = reader ? Lease(raw, reader->lease) : Lease();
   auto command = [arm, lease = std::move(lease)](NetVConnection& at_home) { arm(at_home); };
   return js_i32(env, remote::post(id, std::move(command)) ? 0 : kGone);
 }
@@ -122,6 +124,64 @@ napi_value JsSetNbytes(napi_env env, Args<5>& a) {
                   VIO& vio = side == Side::kRead ? vc.read_vio : vc.write_vio;
                   if (vio.generation == generation) vio.nbytes = n;
                 }));
+}
+
+// setContinuation(slot, version, side, generation, told, ready, end, errno): told 0: nothing is
+// read, written or told until there is somebody again (VIO-5), who is told first what was under way
+// then: two events, or 0
+napi_value JsSetContinuation(napi_env env, Args<8>& a) {
+  const Side side = a.i32(2) ? Side::kWrite : Side::kRead;
+  const uint32_t generation = a.u32(3);
+  const bool told = a.i32(4) != 0;
+  const int32_t ready = a.i32(5), end = a.i32(6), error = a.i32(7);
+  VcPool::Handle found = find(id_of(a));
+  NetHandler* home = found ? found->home() : nullptr;
+  if (!home) return js_i32(env, kGone);
+  JsPort* port = a.state().port_of(home);
+  return js_i32(env, run(id_of(a), [=](NetVConnection& vc) {
+                  VIO& vio = side == Side::kRead ? vc.read_vio : vc.write_vio;
+                  if (vio.generation != generation) return;
+                  vio.set_continuation(told ? port : nullptr);
+                  vio.generation = generation;  // records under way are still of this operation
+                  if (!told) return;
+                  if (ready != 0) port->post_vio(ready, vio, 0);
+                  if (end != 0) port->post_vio(end, vio, error);
+                  if (vio.buffer) vc.reenable(&vio);
+                }));
+}
+
+// setBuffer(slot, version, side, generation, buffer | -1, reader): the operation goes on with it
+napi_value JsSetBuffer(napi_env env, Args<6>& a) {
+  const bool reads = a.i32(2) == 0;
+  const uint32_t generation = a.u32(3);
+  EnvState& state = a.state();
+  MIOBuffer* m = a.i32(4) < 0 ? nullptr : state.buffer(a.u32(4));
+  IOBufferReader* reader = reads ? nullptr : find_reader(m, a.i32(5));
+  const auto use = [reads, generation, reader](NetVConnection& vc, const Ref<MIOBuffer>& to) {
+    VIO& vio = reads ? vc.read_vio : vc.write_vio;
+    if (vio.generation != generation || vc.closed_now()) return;
+    if (reads) {
+      if (MIOBuffer* before = vio.buffer.writer()) before->release_if_drained();
+      vio.buffer.writer_for(to);
+    } else {
+      vio.buffer.reader_for(reader);
+    }
+    if (vio.buffer) vc.reenable(&vio);
+  };
+  VcPool::Handle vc = find(id_of(a));
+  NetHandler* home = vc ? vc->home() : nullptr;
+  if (!home) return js_i32(env, kGone);
+  if (home->in_thread()) {
+    use(*vc, Ref<MIOBuffer>(m));
+    return js_i32(env, 0);
+  }
+  Lease lease = reader         ? Lease(m, reader->lease)
+                : (m && reads) ? Lease(m, m->writer_lease)
+                               : Lease();
+  auto command = [use, lease = std::move(lease)](NetVConnection& at_home) {
+    use(at_home, lease.buffer());
+  };
+  return js_i32(env, remote::post(id_of(a), std::move(command)) ? 0 : kGone);
 }
 
 // done(slot, version, side, generation): nbytes := what has moved and what the reader has (VIO-2)
@@ -360,6 +420,8 @@ void register_vc_functions(napi_env env, napi_value exports, EnvState& state) {
       entry<JsCloseTunnel, kCommand>("closeTunnel"),
       entry<JsTunnelBytes, kPlain>("tunnelBytes"),
       entry<JsFreeTunnel, kPlain>("freeTunnel"),
+      entry<JsSetContinuation, kCommand>("setContinuation"),
+      entry<JsSetBuffer, kCommand>("setBuffer"),
   };
   register_functions(env, exports, state, table, std::size(table));
 }

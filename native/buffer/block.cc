@@ -48,6 +48,16 @@ Ref<IOBufferBlock> IOBufferBlock::clone(size_t offset, size_t n) const {
   return Ref<IOBufferBlock>(b);
 }
 
+Ref<IOBufferBlock> IOBufferBlock::split_room() {
+  IOBufferBlock* b = BlockPool::take_block();
+  b->data_ = data_;
+  b->start_ = end_.load(std::memory_order_relaxed);
+  b->end_.store(b->start_, std::memory_order_relaxed);
+  b->buf_end_ = buf_end_;
+  buf_end_ = b->start_;
+  return Ref<IOBufferBlock>(b);
+}
+
 void IOBufferBlock::set_next(Ref<IOBufferBlock> block) {
   IOBufferBlock* old = next();  // one thread links: no need for an exchange
   next_.store(block.detach(), std::memory_order_relaxed);

@@ -83,6 +83,9 @@ class IOBufferBlock : public RefCounted<IOBufferBlock> {
   /// Shares n bytes from this block's start + offset; zero room (BUF-6).
   Ref<IOBufferBlock> clone(size_t offset, size_t n) const;
 
+  /// Gives this block's room up, to a block of its own over the same data. [writer]
+  Ref<IOBufferBlock> split_room();
+
   const char* start() const { return data_->data() + start_; }
   char* end() const { return data_->data() + end_.load(std::memory_order_relaxed); }
   size_t read_avail() const { return end_.load(std::memory_order_relaxed) - start_; }

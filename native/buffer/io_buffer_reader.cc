@@ -202,4 +202,18 @@ int64_t MIOBuffer::write(IOBufferReader* r, int64_t n, int64_t offset) {
   return added;
 }
 
+int64_t MIOBuffer::add(IOBufferReader* r, int64_t n, int64_t offset) {
+  int64_t added = 0;
+  r->for_each_piece(offset, n, [&](IOBufferBlock& b, size_t at, int64_t piece) {
+    if (may_keep(b, piece)) {
+      link(b.clone(at, static_cast<size_t>(piece)));
+    } else {
+      write(b.start() + at, piece);
+    }
+    added += piece;
+    return true;
+  });
+  return added;
+}
+
 }  // namespace netvc

@@ -23,12 +23,14 @@ MIOBuffer::~MIOBuffer() {
 // --- readers ------------------------------------------------------------------------------------
 
 IOBufferReader* MIOBuffer::free_reader() {
-  for (int i = 0; i < places_; ++i) {
+  const int n = places();
+  for (int i = 0; i < n; ++i) {
     if (reader_at(i)->is_free()) return reader_at(i);
   }
-  if (places_ == kMaxReaders) return nullptr;
-  if (places_ == 1) more_.reset(new IOBufferReader[kMaxReaders - 1]);
-  return reader_at(places_++);
+  if (n == kMaxReaders) return nullptr;
+  if (n == 1) more_.reset(new IOBufferReader[kMaxReaders - 1]);
+  places_.store(n + 1, std::memory_order_release);
+  return reader_at(n);
 }
 
 IOBufferReader* MIOBuffer::alloc_reader() {
@@ -56,13 +58,13 @@ void MIOBuffer::dealloc_reader(IOBufferReader* r) {
 }
 
 void MIOBuffer::dealloc_all_readers() {
-  for (int i = 0; i < places_; ++i)
+  for (int i = 0; i < places(); ++i)
     dealloc_reader(reader_at(i));
 }
 
 int MIOBuffer::reader_count() const {
   int n = 0;
-  for (int i = 0; i < places_; ++i)
+  for (int i = 0; i < places(); ++i)
     n += is_active(*reader_at(i));
   return n;
 }
@@ -71,7 +73,7 @@ int64_t MIOBuffer::max_read_avail() const {
   const uint64_t produced = produced_.load(std::memory_order_relaxed);
   int64_t most = 0;
   bool any = false;
-  for (int i = 0; i < places_; ++i) {
+  for (int i = 0; i < places(); ++i) {
     const IOBufferReader& r = *reader_at(i);
     if (!is_active(r)) continue;
     any = true;
@@ -80,13 +82,12 @@ int64_t MIOBuffer::max_read_avail() const {
         static_cast<int64_t>(produced - r.consumed_.load(std::memory_order_acquire));
     most = std::max(most, std::min(unread, r.size_limit()));
   }
-  if (any) return most;
-  return writer_ ? static_cast<int64_t>(writer_->read_avail()) : 0;
+  return any ? most : in_writer_block_.load(std::memory_order_relaxed);
 }
 
 IOBufferReader* MIOBuffer::most_advanced_reader() {
   IOBufferReader* best = nullptr;
-  for (int i = 0; i < places_; ++i) {
+  for (int i = 0; i < places(); ++i) {
     IOBufferReader& r = *reader_at(i);
     if (is_active(r) && (!best || r.unread() < best->unread())) best = &r;
   }
@@ -96,7 +97,11 @@ IOBufferReader* MIOBuffer::most_advanced_reader() {
 // --- the chain ----------------------------------------------------------------------------------
 
 void MIOBuffer::set_writer(IOBufferBlock* b) {
-  if (b) b->add_ref();
+  if (b) {
+    b->add_ref();
+  } else {
+    in_writer_block_.store(0, std::memory_order_relaxed);
+  }
   if (IOBufferBlock* old = std::exchange(writer_, b)) Ref<IOBufferBlock>::drop(old);
 }
 
@@ -108,7 +113,7 @@ bool MIOBuffer::is_drained(const IOBufferReader& r) const {
 // There is no writer block: nothing was added yet, the buffer was at rest, or remove_append took
 // the end of the chain; only then a reader can be behind, and finds b after its last block.
 void MIOBuffer::start_chain(Ref<IOBufferBlock> b) {
-  for (int i = 0; i < places_; ++i) {
+  for (int i = 0; i < places(); ++i) {
     IOBufferReader& r = *reader_at(i);
     if (!is_active(r)) continue;
     if (is_drained(r)) {
@@ -146,6 +151,58 @@ bool MIOBuffer::append_block(Ref<IOBufferBlock> b) {
     set_writer(block);
   }
   publish(n);
+  return true;
+}
+
+// --- adding in bounded memory
+// ---------------------------------------------------------------------
+
+// As append_block, but the room that is here goes on behind b. Left behind it would be lost, and a
+// small piece before each shared one would cost a block.
+void MIOBuffer::link(Ref<IOBufferBlock> b) {
+  Ref<IOBufferBlock> room;
+  if (writer_ && writer_->write_avail() > 0) {
+    room = writer_->split_room();
+  } else if (writer_ && writer_->next() && writer_->next()->read_avail() == 0) {
+    room = Ref<IOBufferBlock>(writer_->next());
+  }
+  IOBufferBlock* block = b.get();
+  NETVC_CHECK(append_block(std::move(b)));
+  if (room) block->set_next(std::move(room));
+}
+
+// Bytes that the slowest reader has not consumed, whatever its limit.
+int64_t MIOBuffer::most_unread() const {
+  int64_t most = 0;
+  for (int i = 0; i < places(); ++i) {
+    if (is_active(*reader_at(i))) most = std::max(most, reader_at(i)->unread());
+  }
+  return most;
+}
+
+bool MIOBuffer::may_keep(const IOBufferBlock& b, int64_t piece) {
+  const IOBufferData* data = b.data().get();
+  // What is lent stays in the buffer that it was lent to, so that its lender knows who has it.
+  if (piece < kByReference || data->is_constant()) return false;
+  const auto size = static_cast<int64_t>(data->size());
+  if (piece >= size / kKeptPerByte) return true;
+  if (!kept_) kept_ = std::make_unique<KeptBlocks>();
+  const uint64_t end = produced_.load(std::memory_order_relaxed);
+  const uint64_t read = end - static_cast<uint64_t>(most_unread());
+  while (!kept_->list.empty() && kept_->list.front().until <= read) {
+    kept_->bytes -= kept_->list.front().bytes;
+    kept_->list.pop_front();
+  }
+  const uint64_t until = end + static_cast<uint64_t>(piece);
+  if (!kept_->list.empty() && kept_->list.back().data == data) {
+    kept_->list.back().until = until;
+    return true;
+  }
+  const int64_t block_size =
+      size_index_ < 0 ? -size_index_ : static_cast<int64_t>(index_to_size(size_index_));
+  if (kept_->bytes + size > kKeptPerByte * std::max(water_mark.load(), block_size)) return false;
+  kept_->bytes += size;
+  kept_->list.push_back({until, data, size});
   return true;
 }
 
@@ -221,14 +278,15 @@ int MIOBuffer::room_iovecs(iovec* iov, int max, int64_t limit, int64_t skip) con
 
 bool MIOBuffer::release_if_drained() {
   bool any = false;
-  for (int i = 0; i < places_; ++i) {
+  for (int i = 0; i < places(); ++i) {
     if (!is_active(*reader_at(i))) continue;
     if (!is_drained(*reader_at(i))) return false;
     any = true;
   }
   if (!any && writer_ && writer_->read_avail() > 0) return false;
   set_writer(nullptr);
-  for (int i = 0; i < places_; ++i) {
+  kept_.reset();
+  for (int i = 0; i < places(); ++i) {
     if (is_active(*reader_at(i))) reader_at(i)->lead_to(nullptr);
   }
   return true;

@@ -31,6 +31,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <utility>
 
@@ -138,18 +139,29 @@ class MIOBuffer : public RefCounted<MIOBuffer> {
   void dealloc_all_readers();
   int reader_count() const;
   /// Places where readers are or were: reader_at(i) exists for i < places().
-  int places() const { return places_; }
+  int places() const { return places_.load(std::memory_order_acquire); }
   IOBufferReader* reader_at(int i) { return i == 0 ? &first_ : &more_[i - 1]; }
   const IOBufferReader* reader_at(int i) const { return i == 0 ? &first_ : &more_[i - 1]; }
   int index_of(const IOBufferReader* r) const {
     return r == &first_ ? 0 : static_cast<int>(r - more_.get()) + 1;
   }
   static bool is_active(const IOBufferReader& r) { return r.life() % 4 == 1; }
+  /// Which of the readers that have had its place it is. Any thread.
+  static uint32_t life_number(const IOBufferReader& r) { return r.life() / 4; }
+  /// [quiet] Whoever knew r by its number does not know it any more; position and limit stay.
+  void renew_reader(IOBufferReader* r) { r->life_.fetch_add(4, std::memory_order_acq_rel); }
 
   /// [writer] Copies everything, adding blocks as needed, whatever the water mark. Returns n.
   int64_t write(const void* from, int64_t n);
   /// [writer] Adds by reference up to n bytes of r from offset; r is not consumed (BUF-6).
   int64_t write(IOBufferReader* r, int64_t n = kNoLimit, int64_t offset = 0);
+  /// [writer] The same in bounded memory (PV-13). Pieces below kByReference are copied together. A
+  /// larger one is shared if it is much of the block that it keeps alive, or as long as all such
+  /// blocks together are no more than a few water marks; otherwise it is copied too. So what is
+  /// unread keeps at most kKeptPerByte times its size, as many marks, and two blocks.
+  int64_t add(IOBufferReader* r, int64_t n = kNoLimit, int64_t offset = 0);
+  static constexpr int64_t kByReference = 128;
+  static constexpr int64_t kKeptPerByte = 4;
   /// [writer] Takes a single block with at least one readable byte; false otherwise (BUF-11).
   [[nodiscard]] bool append_block(Ref<IOBufferBlock> b);
   /// [writer; the other buffer quiet] Moves all that r can read in another buffer here and leaves
@@ -170,7 +182,8 @@ class MIOBuffer : public RefCounted<MIOBuffer> {
   int room_iovecs(iovec* iov, int max, int64_t limit, int64_t skip = 0) const;
   void add_block();
 
-  /// [writer] read_avail of the slowest reader; without readers the writer block's bytes.
+  /// [writer] read_avail of the slowest reader; without readers the writer block's bytes. Any
+  /// thread: a snapshot.
   int64_t max_read_avail() const;
   /// [quiet] The reader with the least unread; null without readers.
   IOBufferReader* most_advanced_reader();
@@ -182,6 +195,11 @@ class MIOBuffer : public RefCounted<MIOBuffer> {
   bool has_room() const { return current_write_avail() > 0 || !high_water(); }
   /// [any] The same, as far as another thread can know it: by the counters.
   bool can_take_more() const { return shared() ? !high_water() : has_room(); }
+
+  /// What "full" means is said by whoever fills the buffer, when it stops: there is room again when
+  /// no more than `unread` bytes are unread. [writer]; is_full() on any thread that knows of it.
+  void stop_above(int64_t unread) { stop_above_.store(unread, std::memory_order_relaxed); }
+  bool is_full() const { return max_read_avail() > stop_above_.load(std::memory_order_relaxed); }
 
   /// [writer] Nothing unread: gives all blocks back. False while something is unread.
   bool release_if_drained();
@@ -200,7 +218,12 @@ class MIOBuffer : public RefCounted<MIOBuffer> {
   void set_writer(IOBufferBlock* b);
   bool is_drained(const IOBufferReader& r) const;
   void start_chain(Ref<IOBufferBlock> b);
+  void link(Ref<IOBufferBlock> b);
+  bool may_keep(const IOBufferBlock& b, int64_t piece);
+  int64_t most_unread() const;
   void publish(int64_t n) {
+    in_writer_block_.store(writer_ ? static_cast<int64_t>(writer_->read_avail()) : 0,
+                           std::memory_order_relaxed);
     // Pairs with the acquire load in IOBufferReader::read_avail.
     produced_.store(produced_.load(std::memory_order_relaxed) + static_cast<uint64_t>(n),
                     std::memory_order_release);
@@ -208,8 +231,22 @@ class MIOBuffer : public RefCounted<MIOBuffer> {
   int size_index_;
   std::atomic<bool> shared_{false};
   IOBufferBlock* writer_ = nullptr;  // counted; the block that is appended to; emptier ones follow
-  int places_ = 0;
+  // The place first, then their number (release): a thread that sees a place finds it made.
+  std::atomic<int> places_{0};
   std::atomic<uint64_t> produced_{0};
+  std::atomic<int64_t> stop_above_{0};
+  // [writer] What add() has shared small parts of: until which byte it was used, and its size.
+  struct Kept {
+    uint64_t until;
+    const IOBufferData* data;
+    int64_t bytes;
+  };
+  struct KeptBlocks {
+    std::deque<Kept> list;
+    int64_t bytes = 0;
+  };
+  std::unique_ptr<KeptBlocks> kept_;
+  std::atomic<int64_t> in_writer_block_{0};  // relaxed: writer_->read_avail() for other threads
   IOBufferReader first_;
   std::unique_ptr<IOBufferReader[]> more_;  // made with the second reader; most buffers have one
 };

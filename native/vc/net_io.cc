@@ -128,6 +128,7 @@ void NetVConnection::read_from_net() {
   }
   if (vio.ntodo() <= 0 || !vio.enabled || !buf) return disable(Side::kRead);
   if (by_reference() ? read_room(*buf) <= 0 : !buf->has_room()) {
+    buf->stop_above(by_reference() ? pair_->fill_limit(*buf) - 1 : buf->water_mark.load());
     disable(Side::kRead);
     if (observer) observer->on_buffer_full(*this);
     return;

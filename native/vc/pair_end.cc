@@ -9,27 +9,6 @@
 
 namespace netvc {
 
-namespace {
-
-// PV-13. `to` belongs to this thread's writer side, `from` to its reader side.
-void move_bytes(MIOBuffer& to, IOBufferReader& from, int64_t n) {
-  while (n > 0) {
-    const char* bytes = nullptr;
-    int64_t piece = 0;
-    from.contiguous(&bytes, &piece);
-    piece = std::min(piece, n);
-    if (piece >= PairEnd::kByReference) {
-      to.write(&from, piece);
-    } else {
-      to.write(bytes, piece);
-    }
-    NETVC_CHECK(from.consume(piece));
-    n -= piece;
-  }
-}
-
-}  // namespace
-
 PairEnd::Core::Core(const PairOptions& o) : options(o) {
   for (Lane& lane : lanes) {
     lane.buf = MIOBuffer::create_empty(kIndex32K, o.core_bytes);
@@ -69,9 +48,8 @@ int64_t PairEnd::room_out() const {
   return core_->options.core_bytes - out().buf->max_read_avail();
 }
 
-int64_t PairEnd::room_in(const MIOBuffer& buf) const {
-  const int64_t mark = buf.water_mark.load(std::memory_order_relaxed);
-  return std::max(mark, core_->options.core_bytes) - buf.max_read_avail();
+int64_t PairEnd::fill_limit(const MIOBuffer& buf) const {
+  return std::max(buf.water_mark.load(std::memory_order_relaxed), core_->options.core_bytes);
 }
 
 bool PairEnd::at_end() const {
@@ -91,7 +69,8 @@ ssize_t PairEnd::take(MIOBuffer& buf, int64_t n) {
   const bool ended = lane.write_ended.load(std::memory_order_acquire);
   const int64_t there = std::min(lane.reader->read_avail(), n);
   if (there <= 0) return end_of(lane, ended);
-  move_bytes(buf, *lane.reader, there);
+  buf.add(lane.reader, there);
+  NETVC_CHECK(lane.reader->consume(there));
   moved(there, kWakeWrite);
   return there;
 }
@@ -100,7 +79,8 @@ ssize_t PairEnd::give(IOBufferReader& r, int64_t n) {
   if (refused()) return -EPIPE;
   n = std::min(n, room_out());
   if (n <= 0) return -EAGAIN;
-  move_bytes(*out().buf, r, n);
+  out().buf->add(&r, n);
+  NETVC_CHECK(r.consume(n));
   moved(n, kWakeRead);
   return n;
 }

@@ -8,8 +8,9 @@
 //   active end  --give-->  [core buffer] --take-->  passive end
 //               <--take--  [core buffer] <--give--
 //
-// A core buffer holds at most so many bytes (PV-26). Bytes pass by reference; pieces smaller than
-// kByReference are copied, which keeps chains short (PV-13). Whoever has moved bytes, or has ended,
+// A core buffer holds at most so many bytes (PV-26), and a small multiple of that in memory: pieces
+// pass by reference if that keeps little else alive, and are copied together otherwise
+// (MIOBuffer::add, PV-13). Whoever has moved bytes, or has ended,
 // wakes the other end: directly when it is at the same handler, else by one command that stands for
 // all until it has run (PV-6, PV-19).
 //
@@ -42,7 +43,6 @@ struct PairOptions {
 
 class PairEnd final : public Transport {
  public:
-  static constexpr int64_t kByReference = 128;
   static constexpr unsigned kWakeRead = 1, kWakeWrite = 2;
 
   /// Two connections that nobody knows yet, not attached. False when the pool is full.
@@ -58,9 +58,10 @@ class PairEnd final : public Transport {
   ssize_t take(MIOBuffer& buf, int64_t n);
   /// Moves up to n bytes of r to the peer: how many, or -EAGAIN, -EPIPE.
   ssize_t give(IOBufferReader& r, int64_t n);
-  /// What a read operation may put into buf: it is filled to the core's size even if its water
-  /// mark is lower (PV-17).
-  int64_t room_in(const MIOBuffer& buf) const;
+  /// To how many unread bytes a read operation fills buf: the core's size even if its water mark is
+  /// lower (PV-17).
+  int64_t fill_limit(const MIOBuffer& buf) const;
+  int64_t room_in(const MIOBuffer& buf) const { return fill_limit(buf) - buf.max_read_avail(); }
   /// Everything that the peer has sent was taken, and nothing follows.
   bool at_end() const;
   bool was_reset() const { return in().was_reset.load(std::memory_order_acquire); }

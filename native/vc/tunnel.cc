@@ -88,7 +88,7 @@ void Tunnel::take_over(int source, NetVConnection& vc) {
   leg.reader = leg.buf->alloc_reader();
   MIOBuffer* m = vc.read_vio.op == Op::kRead ? vc.read_vio.buffer.writer() : nullptr;
   if (IOBufferReader* r = m ? m->most_advanced_reader() : nullptr) {
-    leg.buf->write(r);
+    leg.buf->add(r);
     r->reset();
   }
   vc.do_io_read(nullptr, 0, nullptr);

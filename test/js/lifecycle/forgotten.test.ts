@@ -120,6 +120,32 @@ describe('the garbage collector', () => {
       expect(warnings).toEqual(['NETVC_FORGOTTEN_VC', 'NETVC_FORGOTTEN_VC'])
     })
 
+    test('a reader that was forgotten holds nothing up any more, one in use stays', async () => {
+      const { used, got } = await run<{ used: number; got: number }>(`
+        let vc
+        onAccept = (accepted) => (vc = accepted)
+        const socket = peer()
+        await collectUntil(() => vc !== undefined, () => 'accepted')
+        const buffer = new MIOBuffer({ blockSize: 4096, waterMark: 8192 })
+        const make = () => void buffer.allocReader()
+        const reader = buffer.allocReader()
+        make()
+        let got = 0
+        vc.doIoRead(() => {
+          got += reader.readAvail
+          reader.consume(reader.readAvail)
+        }, Infinity, buffer)
+        const out = new MIOBuffer()
+        vc.doIoWrite(() => {}, Infinity, out.allocReader())
+        socket.write(Buffer.alloc(200_000))
+        await collectUntil(() => got === 200_000, () => 'all bytes: ' + got)
+        report.got = got
+        report.used = out.readerCount
+        await reactor.close()`)
+      expect(got).toBe(200_000)
+      expect(used).toBe(1)
+    })
+
     test('leaves alone what can still call a handler, and tunnels (AD-6)', async () => {
       const { echoed, joined } = await run<{ echoed: string; joined: string }>(`
         // Not with next(): while a module waits, what it waited for before may still be held.

@@ -121,6 +121,45 @@ TEST_CASE("BUF-3 shared: a reader's place is given again while its dealloc ends 
   CHECK(m->reader_count() == 0);
 }
 
+TEST_CASE("BUF-8 shared: readers come and go while another thread asks how full the buffer is") {
+  // As a net thread does that drains one reader, while the buffer's owner makes others.
+  BlockCount count;
+  for (const bool has_reader : {true, false}) {
+    CAPTURE(has_reader);
+    for (Rounds rounds(300); rounds.next();) {
+      Ref<MIOBuffer> m = MIOBuffer::create_empty(0, 1000);
+      m->set_shared();
+      IOBufferReader* drained = has_reader ? m->alloc_reader() : nullptr;
+      std::atomic<bool> done{false};
+      std::atomic<int64_t> least{0};
+      std::thread other([&] {
+        Spin spin;
+        while (!done.load()) {
+          (void)m->can_take_more();
+          (void)m->is_full();
+          (void)m->reader_count();
+          least.store(std::min(least.load(), m->max_read_avail()));
+          if (drained) drained->reset();
+          spin.once();
+        }
+      });
+      for (int i = 0; i < 20; ++i) {
+        put(*m, "some bytes");
+        IOBufferReader* made = m->alloc_reader();
+        REQUIRE(made != nullptr);
+        IOBufferReader* cloned = m->clone_reader(made);
+        REQUIRE(cloned != nullptr);
+        m->dealloc_reader(made);
+        cloned->reset();
+        m->dealloc_reader(cloned);
+      }
+      done.store(true);
+      other.join();
+      CHECK(least.load() >= 0);
+    }
+  }
+}
+
 TEST_CASE("BUF-8 shared: the water mark may be moved by any thread") {
   BlockCount count;
   Ref<MIOBuffer> m = MIOBuffer::create(0);

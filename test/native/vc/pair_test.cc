@@ -117,7 +117,7 @@ TEST_CASE_FIXTURE(Fixture, "PV-13 F-106: 128 bytes pass by reference, 127 by cop
     p.do_io_read(&r, n, to.m);
     loop.settle();
     REQUIRE_EQ(r.story(), "RC");
-    CHECK_EQ(to.r->start() == source, n >= PairEnd::kByReference);
+    CHECK_EQ(to.r->start() == source, n >= MIOBuffer::kByReference);
     CHECK_EQ(to.take(), bytes(n));
   }
 }
