@@ -57,9 +57,9 @@ export class VIO {
   #ndone = 0
   #buffer: MIOBuffer | undefined
   #reader: IOBufferReader | undefined
-  // What came while nobody was to be told; an event or 0.
-  #keptReady = 0
-  #keptEnd = 0
+  // What came while nobody was to be told.
+  #keptReady: VCEvent | undefined
+  #keptEnd: VCEvent | undefined
   #keptErrno = 0
 
   /** @internal */
@@ -204,9 +204,9 @@ export class VIO {
       native.setContinuation(slot, version, side, generation, 0, 0, 0, 0)
       return
     }
-    const ready = this.#keptReady
-    const end = this.#keptEnd
-    this.#keptReady = this.#keptEnd = 0
+    const ready = this.#keptReady ?? 0
+    const end = this.#keptEnd ?? 0
+    this.#keptReady = this.#keptEnd = undefined
     if (!this.armed && this.ntodo > 0 && (this.#buffer ?? this.#reader)) this.markArmed()
     native.setContinuation(slot, version, side, generation, 1, ready, end, this.#keptErrno)
   }
@@ -241,7 +241,7 @@ export class VIO {
     this.ended = false
     this.#unsure = false
     this.#finishing = false
-    this.#keptReady = this.#keptEnd = 0
+    this.#keptReady = this.#keptEnd = undefined
     this.armed = handler !== undefined && nbytes > 0
     if (!this.lost) return
     const { lost } = this

@@ -5,6 +5,13 @@
 
 namespace netvc {
 
+namespace {
+
+// What small parts of shared blocks may keep, also where the water mark is low.
+constexpr int64_t kKeptAtLeast = int64_t{128} << 10;
+
+}  // namespace
+
 Ref<MIOBuffer> MIOBuffer::create_empty(int size_index, int64_t mark) {
   return Ref<MIOBuffer>(new MIOBuffer(size_index, mark));
 }
@@ -198,9 +205,8 @@ bool MIOBuffer::may_keep(const IOBufferBlock& b, int64_t piece) {
     kept_->list.back().until = until;
     return true;
   }
-  const int64_t block_size =
-      size_index_ < 0 ? -size_index_ : static_cast<int64_t>(index_to_size(size_index_));
-  if (kept_->bytes + size > kKeptPerByte * std::max(water_mark.load(), block_size)) return false;
+  const int64_t bound = std::max(kKeptPerByte * water_mark.load(), kKeptAtLeast);
+  if (kept_->bytes + size > bound) return false;
   kept_->bytes += size;
   kept_->list.push_back({until, data, size});
   return true;
