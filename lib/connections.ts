@@ -126,11 +126,19 @@ export function* ownConnections(
 
 /** @internal Reactor.address() */
 export function lookUp(id: bigint): VCHandle | undefined {
+  const found = handleOf(id)
+  if (!found || native.failure(found.slot, found.version) !== 0) return undefined
+  const own = findTarget(found.slot, found.version)
+  return own instanceof VConnection ? own : found
+}
+
+/** @internal What the id answers now, as VCHandle.state. */
+export function stateOf(id: bigint): VCHandle['state'] {
+  return handleOf(id)?.state ?? 'gone'
+}
+
+function handleOf(id: bigint): VCHandle | undefined {
   if (typeof id !== 'bigint') throw wrongType('id', 'a bigint, as VConnection.id', id)
   if (id < 0n || id > 0xffffffffffffffffn) return undefined
-  const slot = Number(BigInt.asIntN(32, id))
-  const version = Number(BigInt.asIntN(32, id >> 32n))
-  if (native.failure(slot, version) !== 0) return undefined
-  const own = findTarget(slot, version)
-  return own instanceof VConnection ? own : new VCHandle(slot, version)
+  return new VCHandle(Number(BigInt.asIntN(32, id)), Number(BigInt.asIntN(32, id >> 32n)))
 }

@@ -84,6 +84,15 @@ export class VCHandle {
     return this.failure !== undefined
   }
 
+  /**
+   * What its id answers now: `alive`; `failed`, while somebody still has hold of what is left of it;
+   * or `gone`. An id that is gone never comes back (INV-11).
+   */
+  get state(): 'alive' | 'failed' | 'gone' {
+    const code = native.failure(this.slot, this.version)
+    if (code !== 0 && code !== Code.CLOSED) return 'failed'
+    return code === 0 && !this.closed ? 'alive' : 'gone'
+  }
   /** False when it is closed, has failed, or was told to get no new work: see setLogOff(). */
   get available(): boolean {
     return !this.closed && native.logOff(this.slot, this.version, 0) === 1

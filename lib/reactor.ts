@@ -5,6 +5,7 @@ import {
   closedTable,
   connectionTable,
   lookUp,
+  stateOf,
   type ClosedConnectionInfo,
   type ConnectionInfo,
 } from './connections.js'
@@ -304,6 +305,11 @@ export class Reactor extends WorkerSide {
    */
   static address(id: bigint): VCHandle | undefined {
     return lookUp(id)
+  }
+
+  /** The three answers of an id: see VCHandle.state. address() has one for those that are alive. */
+  static stateOf(id: bigint): VCHandle['state'] {
+    return stateOf(id)
   }
 
   /** True once close() was called. */

@@ -24,6 +24,23 @@ export abstract class VCSocket extends VCHandle {
   get pair(): PairInfo | undefined {
     return pairInfo(this.slot, this.version)
   }
+  /** Its descriptor, or -1: a pair has none, nor has what is gone. Waits a turn, as the next three. */
+  get fd(): number {
+    return this.inspect()?.fd ?? -1
+  }
+  /** Its number in this process, increasing and never 0 (VC-8); undefined when it is gone. */
+  get sequence(): number | undefined {
+    return this.inspect()?.sequence
+  }
+  /** Whether it was accepted or connected; undefined when it is gone. */
+  get context(): 'in' | 'out' | undefined {
+    const context = this.inspect()?.context
+    return context === 1 ? 'in' : context === 2 ? 'out' : undefined
+  }
+  /** Bytes that the kernel has not seen acknowledged (VC-9); -1 if unknown. */
+  get outstanding(): number {
+    return this.inspect()?.outstanding ?? -1
+  }
   /**
    * Changes options of the socket, in this order, each at once: docs/socket-options.md. What the
    * system refuses throws its code (EPERM, ENOENT, EOPNOTSUPP, ...) and names the option; those

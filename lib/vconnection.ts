@@ -58,6 +58,15 @@ export class VConnection extends VCStreams {
     return this.#assigned ? super.closed : this.#closed
   }
 
+  /** Its read operation, the same object for ever (VC-7); undefined before the first doIoRead(). */
+  get readVio(): VIO | undefined {
+    return this.#read
+  }
+  /** The same of doIoWrite(). */
+  get writeVio(): VIO | undefined {
+    return this.#write
+  }
+
   /** Why the last EOS or ERROR came; undefined after an orderly end. */
   get error(): NetvcError | undefined {
     return this.#error
