@@ -111,7 +111,7 @@ describe('limits of a listener', () => {
         while (performance.now() < busy);
         await eventually(() => accepted.length === 31 || told.length > 1, 'it is accepted')
         expect(told).toHaveLength(1)
-        expect(told[0]).toBe(accepted[0])
+        if (threads === 0) expect(told[0]).toBe(accepted[0]) // else of a thread that has one
         expect(world.reactor.stats().keepAliveEvicted).toBe(1)
       } finally {
         Reactor.setThrottle(-1)
