@@ -1,6 +1,7 @@
+import { ADDRCONFIG } from 'node:dns'
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
-
+import { alternate } from './connector.js'
 import { NetvcArgumentError, systemError, wrongType } from './errors.js'
 
 /** An address as native code takes it: kind 0 is TCP, 1 is a unix socket. */
@@ -52,17 +53,39 @@ export function parseAddress(address: unknown): ParsedAddress {
   return { kind: 0, host, port: Number(digits) }
 }
 
-/** Replaces a name by its first address. */
-export async function resolveAddress(
+/** Whether it has to be looked up. */
+export function isName({ kind, host }: ParsedAddress): boolean {
+  return kind === 0 && isIP(host.replace(/%.*$/, '')) === 0
+}
+
+/** As users write it. */
+export function urlOf({ kind, host, port }: ParsedAddress): string {
+  if (kind === 1) return `unix://${host}`
+  return `tcp://${host.includes(':') ? `[${host}]` : host}:${String(port)}`
+}
+
+/** Replaces a name by its first address, as server.listen() of node:net does. */
+export async function lookUpFirst(parsed: ParsedAddress, syscall: string): Promise<ParsedAddress> {
+  if (!isName(parsed)) return parsed
+  const { address } = await lookup(parsed.host).catch(unknownName(parsed, syscall))
+  return { ...parsed, host: address }
+}
+
+/** The addresses of a name, the families in turns; only those that localAddress can reach. */
+export async function lookUpAll(
   parsed: ParsedAddress,
   syscall: string,
-): Promise<ParsedAddress> {
-  if (parsed.kind === 1 || isIP(parsed.host.replace(/%.*$/, '')) !== 0) return parsed
-  try {
-    const { address } = await lookup(parsed.host)
-    return { ...parsed, host: address }
-  } catch (cause) {
-    const url = `tcp://${parsed.host}:${String(parsed.port)}`
+  localAddress: string | undefined,
+): Promise<ParsedAddress[]> {
+  const family = localAddress === undefined ? 0 : isIP(localAddress.replace(/%.*$/, ''))
+  const wanted = { all: true, family, hints: ADDRCONFIG } as const
+  const found = await lookup(parsed.host, wanted).catch(unknownName(parsed, syscall))
+  return alternate(found).map(({ address }) => ({ ...parsed, host: address }))
+}
+
+function unknownName(parsed: ParsedAddress, syscall: string): (cause: unknown) => never {
+  return (cause) => {
+    const url = urlOf(parsed)
     const error = systemError(0, syscall, url)
     error.code = (cause as { code?: string }).code ?? 'ENOTFOUND'
     error.message = `${syscall} ${error.code} ${url}: the name has no address`

@@ -253,6 +253,15 @@ export function outOfRange(name: string, what: string, value: unknown): NetvcArg
   return new NetvcArgumentError('ERR_OUT_OF_RANGE', text)
 }
 
+/** Several addresses were tried: an AggregateError of Node, with the code of the first error. */
+export function aggregateError(errors: Error[], syscall: string, address: string): Error {
+  const { code, errno: n } = errors[0] as NetvcError
+  const text = errors.map(({ message }) => message).join('; ')
+  const error = new AggregateError(errors, `${syscall} ${code} ${address}: ${text}`)
+  Object.defineProperty(error, brand, { value: true })
+  return Object.assign(error, { code, syscall, address, ...(n !== undefined && { errno: n }) })
+}
+
 export function abortError(reason: unknown): Error {
   const error = new NetvcError('ABORT_ERR', 'The operation was aborted')
   Object.defineProperty(error, 'name', { value: 'AbortError' })

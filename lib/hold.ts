@@ -1,3 +1,4 @@
+import { debug } from './debug.js'
 import { displaced, targets, weakTargets, type RecordTarget } from './events.js'
 import { setTimeout } from './globals.js'
 import { native } from './native.js'
@@ -19,7 +20,7 @@ export interface Holdable extends RecordTarget {
 }
 
 const lookAfterMs = 1000
-const report = process.env['NETVC_DEBUG']?.split(',').includes('leaks') ?? false
+const report = debug.has('leaks')
 
 let idle: Holdable[] = []
 let timer: NodeJS.Timeout | undefined

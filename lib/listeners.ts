@@ -1,11 +1,20 @@
-import { parseAddress, resolveAddress, type ParsedAddress } from './address.js'
-import { abortError, descriptorError, incompatible, systemError, wrongType } from './errors.js'
+import { lookUpFirst, parseAddress, type ParsedAddress } from './address.js'
+import {
+  abortError,
+  closedError,
+  descriptorError,
+  incompatible,
+  systemError,
+  wrongType,
+} from './errors.js'
 import { Record } from './events.js'
 import { NativePromise } from './globals.js'
+import { Ids } from './ids.js'
 import { Listener } from './listener.js'
 import { native } from './native.js'
 import { checkOptions, checkTogether, flat, type ListenOptions } from './options.js'
 import type { Reactor } from './reactor.js'
+import { Request } from './request.js'
 import { given, type TimeoutOptions } from './timeouts.js'
 import type { VConnection } from './vconnection.js'
 import { distributions } from './workers.js'
@@ -27,6 +36,8 @@ interface Common extends TimeoutOptions {
 /** The listeners of one reactor, by the addresses that they listen on. */
 export class Listeners {
   readonly #open = new Map<number, Listener>()
+  readonly #ids = new Ids((id) => this.#open.has(id))
+  readonly #requests = new Set<Request<never>>()
 
   /** changed: size is another. */
   constructor(
@@ -41,6 +52,11 @@ export class Listeners {
 
   all(): Listener[] {
     return [...new Set(this.#open.values())]
+  }
+
+  /** Those whose names are still being looked up: the reactor closes. */
+  giveUp(): void {
+    for (const request of this.#requests) request.reject(closedError('listen'))
   }
 
   /** Reactor.listen() */
@@ -81,7 +97,16 @@ export class Listeners {
       reactorConnections,
       paused: !handler,
     }
-    const resolved = await NativePromise.all(parsed.map((p) => resolveAddress(p, 'listen')))
+    const request = new Request<ParsedAddress[]>(this.#requests, { signal })
+    NativePromise.all(parsed.map((p) => lookUpFirst(p, 'listen'))).then(
+      (found) => {
+        request.resolve(found)
+      },
+      (error: unknown) => {
+        request.reject(error as Error)
+      },
+    )
+    const resolved = await request.promise
     if (signal?.aborted) throw abortError(signal.reason)
     this.reactor.assertOpen('listen')
 
@@ -111,7 +136,7 @@ export class Listeners {
   }
 
   #start(listener: Listener, { kind, host, port }: ParsedAddress, options: object): number {
-    const id = this.reactor.nextId()
+    const id = this.#ids.take()
     const r = native.listen(this.reactor.handle, id, kind, host, port, options)
     if (r < 0) return r
     this.#open.set(id, listener)

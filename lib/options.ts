@@ -120,7 +120,10 @@ export interface ReactorOptions extends QueueLimits {
 }
 
 export interface ConnectOptions extends ConnectionOptions {
-  /** Milliseconds until the attempt fails with ENET_CONNECT_TIMEOUT. Default 30000; 0: no limit. */
+  /**
+   * Milliseconds until it fails with ENET_CONNECT_TIMEOUT, the look-up of a name and all attempts
+   * together. Default 30000; 0: no limit.
+   */
   timeout?: number
   /** The address to connect from: an IP literal of this machine. */
   localAddress?: string

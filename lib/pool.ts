@@ -1,3 +1,4 @@
+import { debug } from './debug.js'
 import { native } from './native.js'
 
 /**
@@ -49,7 +50,7 @@ export function readCopy(buffer: number, reader: number, max: number): Buffer | 
 
 const slabs: (ArrayBuffer | undefined)[] = []
 const where = new Int32Array(2)
-const copyBorrowed = process.env['NETVC_DEBUG']?.split(',').includes('borrow') ?? false
+const copyBorrowed = debug.has('borrow')
 
 /** A view on the contiguous bytes at a reader's position, without consuming or copying them. */
 export function borrow(buffer: number, reader: number): Buffer | number {

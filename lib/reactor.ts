@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { threadId } from 'node:worker_threads'
-import { parseAddress, resolveAddress } from './address.js'
+import { parseAddress } from './address.js'
 import {
   closedTable,
   connectionTable,
@@ -11,12 +11,13 @@ import {
 } from './connections.js'
 import { Connects } from './connects.js'
 import { drain, type DrainOptions, type DrainResult } from './drain.js'
-import { abortError, closedError, outOfRange, systemError, wrongType } from './errors.js'
+import { closedError, outOfRange, systemError, wrongType } from './errors.js'
 import { closePort, openPort, Record } from './events.js'
 import { NativePromise, nextTick, now } from './globals.js'
 import type { VCHandle } from './handle.js'
 import { fromStream } from './from-stream.js'
 import { held } from './hold.js'
+import { Ids } from './ids.js'
 import type { Listener } from './listener.js'
 import { Listeners, type ListenArguments } from './listeners.js'
 import { lingerLimitMs, Lingering } from './lingering.js'
@@ -44,7 +45,6 @@ import { VConnection } from './vconnection.js'
 import { WorkerSide } from './worker-side.js'
 import { mySeat, Seat } from './workers.js'
 
-const nowhere = { kind: 0, host: '', port: 0 } as const
 const canInline = !('Bun' in globalThis) && !('Deno' in globalThis)
 
 /** Reactors with something open, which live although nobody refers to them. */
@@ -81,9 +81,9 @@ export class Reactor extends WorkerSide {
   /** @internal */ readonly connects: Connects
   readonly #lingering: Lingering
   readonly #tunnels = new Map<number, Tunnel>()
+  readonly #tunnelIds = new Ids((id) => this.#tunnels.has(id))
   #connections = 0
   #discounted = 0
-  #lastId = 1
   #closing: Promise<void> | undefined
   #wantsRef = true
   #isRef = false
@@ -136,26 +136,24 @@ export class Reactor extends WorkerSide {
    * listen(address, handler, options?) or listen(address, options?). Listens on one address or
    * several; handler is called for each connection. Without one nobody is accepted until a loop asks:
    * `for await (const vc of listener)`. Resolves when all are open; if one fails, none is, and the
-   * promise rejects (EADDRINUSE, EACCES, ...).
+   * promise rejects (EADDRINUSE, EACCES, ...). Of a name the first address counts, as in Node.
    */
   listen(...args: ListenArguments): Promise<Listener> {
     return this.listeners.open(...args)
   }
 
-  /** Connects; resolves when the peer has answered. Rejects with the system's code, e.g. ECONNREFUSED. */
+  /**
+   * Connects; resolves when the peer has answered. Rejects with the system's code, e.g. ECONNREFUSED.
+   * The addresses of a name are tried one after the other, as node:net does, all within `timeout`;
+   * if none answers, the error is an AggregateError with the code of the first one.
+   */
   async connect(address: string, options: ConnectOptions = {}): Promise<VConnection> {
     const parsed = parseAddress(address)
     checkOptions('connect', options)
     this.assertOpen('connect')
     checkTogether('connect', options)
-    const { signal } = options
-    if (signal?.aborted) throw abortError(signal.reason)
-    options = flat(options)
-    const resolved = await resolveAddress(parsed, 'connect')
-    this.assertOpen('connect')
     const timeouts = { ...this.#timeouts, ...given(options) }
-    const id = this.nextId()
-    return this.connects.start(id, resolved, address, options, timeouts, signal)
+    return this.connects.open(parsed, address, flat(options), timeouts)
   }
 
   /**
@@ -171,7 +169,7 @@ export class Reactor extends WorkerSide {
     }
     return this.#closing
       ? NativePromise.reject(closedError('adopt'))
-      : this.connects.start(this.nextId(), nowhere, `fd ${String(fd)}`, { fd }, this.#timeouts)
+      : this.connects.adopt(fd, this.#timeouts)
   }
 
   /**
@@ -279,6 +277,7 @@ export class Reactor extends WorkerSide {
   async #close(): Promise<void> {
     this.seat?.unregister('close')
     this.connects.close()
+    this.listeners.giveUp()
     for (const t of this.#tunnels.values()) t.close()
     for (const vc of [...held()]) {
       if (vc instanceof VConnection && vc.reactor === this && !vc.tunnel) vc.doIoClose()
@@ -386,7 +385,7 @@ export class Reactor extends WorkerSide {
         return
       }
       case Record.OPEN_FAILED:
-        this.connects.failed(id, errno, more)
+        this.connects.failed(id, errno, more, count ? native.failureText(slot, version) : '')
         return
       case Record.TUNNEL_END: {
         const t = this.#tunnels.get(id)
@@ -397,14 +396,9 @@ export class Reactor extends WorkerSide {
     }
   }
 
-  /** @internal Of listeners, connects and tunnels. */
-  nextId(): number {
-    return this.#lastId++
-  }
-
   /** @internal */
   startTunnel(t: Tunnel, options: TunnelOptions | undefined): void {
-    const id = this.nextId()
+    const id = this.#tunnelIds.take()
     const buffers = [t.a.handOver(t), t.b.handOver(t)] as const
     this.#tunnels.set(id, t)
     if (!t.start(id, tunnelSizes(options), buffers, tunnelLimits(options))) {

@@ -6,6 +6,7 @@ import {
   type BlockList,
 } from 'node:net'
 import { nextTick } from '../globals.js'
+import { alternate } from '../connector.js'
 import { codedError } from '../stream-errors.js'
 import { kLink } from '../stream.js'
 import {
@@ -155,15 +156,3 @@ interface Found {
 }
 
 const isFamily = (family: number) => family === 4 || family === 6
-
-/** The families in turns, the first one's first. */
-function alternate(list: readonly Found[]): Found[] {
-  const first = list.filter((one) => one.family === list[0].family)
-  const second = list.filter((one) => one.family !== list[0].family)
-  const result: Found[] = []
-  for (let i = 0; i < Math.max(first.length, second.length); i++) {
-    if (i < first.length) result.push(first[i])
-    if (i < second.length) result.push(second[i])
-  }
-  return result
-}

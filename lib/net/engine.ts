@@ -43,9 +43,12 @@ export function openConnection(
   told: ConnectTold,
 ): (() => void) | number {
   const { connects } = engine()
-  const id = engine().nextId()
-  const r = connects.begin(id, target(to), { timeout: 0, ...options }, { ...told, timeouts: {} })
-  return r < 0 ? r : () => connects.cancel(id)
+  const id = connects.begin(target(to), { timeout: 0, ...options }, { ...told, timeouts: {} })
+  return id < 0
+    ? id
+    : () => {
+        connects.cancel(id)
+      }
 }
 
 /** Takes an open descriptor over; told as by openConnection. */

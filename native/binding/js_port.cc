@@ -104,12 +104,15 @@ void JsPort::resume() {
 
 void JsPort::on_vc_closed(NetVConnection& vc, bool by_itself) {
   if (!by_itself && !vc.tell_close) return;
-  if (auto text = vc.failure_reason()) {
-    std::lock_guard<std::mutex> lock(last_words_mutex_);
-    if (last_words_.size() == kLastWords) last_words_.pop_front();
-    last_words_.emplace_back(vc.id(), std::move(text));
-  }
+  keep_last_words(vc.id(), vc.failure_reason());
   post_vc(kRecordGone, vc, 0, vc.lerrno);
+}
+
+void JsPort::keep_last_words(VersionedId id, std::shared_ptr<const std::string> text) {
+  if (!text) return;
+  std::lock_guard<std::mutex> lock(last_words_mutex_);
+  if (last_words_.size() == kLastWords) last_words_.pop_front();
+  last_words_.emplace_back(id, std::move(text));
 }
 
 std::shared_ptr<const std::string> JsPort::take_last_words(VersionedId id) {
@@ -164,7 +167,11 @@ void JsConnect::on_open_failed(ConnectError error) {
   port_.connect_ended(request_);
   if (adopts_ >= 0) ::close(adopts_);
   EventRecord r;
+  r.count = error.reason ? 1 : 0;  // lib asks for it then
+  port_.keep_last_words(error.id, std::move(error.reason));
   r.kind = kRecordOpenFailed;
+  r.slot = slot_of(error.id);
+  r.version = version_of(error.id);
   r.generation = request_;
   r.error = error.code;
   r.more = error.error_number;

@@ -97,7 +97,9 @@ class JsPort final : public RecordPort, public Continuation, public VcObserver, 
   /// Lets stalled reads go on.
   void consumed() override;
 
-  /// The env's thread. Why a connection failed that has told GONE: what setFailed was given.
+  /// The handler's thread: what setFailed was given, for who hears of the end; text may be null.
+  void keep_last_words(VersionedId id, std::shared_ptr<const std::string> text);
+  /// The env's thread. The same, of a connection that has told GONE or OPEN_FAILED.
   std::shared_ptr<const std::string> take_last_words(VersionedId id);
 
   // --- Continuation

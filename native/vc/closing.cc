@@ -59,6 +59,8 @@ void NetVConnection::end_of_stream() {
 
 void NetVConnection::do_io_close(int error) {
   if (closed_now()) return;
+  // By its id: it has no user yet but who waits for the outcome of the connect (CN-2).
+  if (connect_) return end_connect({ENET_CLOSED, 0});
   take_messages();
   read_vio.clear();
   write_vio.clear();
@@ -225,13 +227,15 @@ void NetVConnection::finish_close() {
 void NetVConnection::shut_down() {
   NETVC_ASSERT(recursion_ == 0);
   if (closed_now()) return finish_close();  // was lingering
-  ConnectHandler* told = connect_ ? connect_->handler : nullptr;
+  if (connect_) {
+    note_failure(ENET_CLOSED);
+    return end_connect({ECANCELED, 0});
+  }
   gone_ = true;
   closed_.store(-1, std::memory_order_release);
   read_vio.clear();
   write_vio.clear();
   close_vc();
-  if (told) told->on_open_failed({ECANCELED, 0});
 }
 
 void NetVConnection::retry_later(Nanos delay) {

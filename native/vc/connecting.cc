@@ -41,6 +41,8 @@ void NetVConnection::end_connect(ConnectError error) {
     h->counters.connect_failures.add();
     lerrno = error.error_number;
     note_failure(error.error_number ? error.error_number : error.code);  // SC-4
+    error.id = id_;
+    error.reason = failure_reason();
     release();
     return told->on_open_failed(error);
   }

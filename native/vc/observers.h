@@ -5,6 +5,11 @@
 // themselves away. Threads: the connection's.
 #pragma once
 
+#include <memory>
+#include <string>
+
+#include "base/versioned_pool.h"
+
 namespace netvc {
 
 class NetVConnection;
@@ -14,6 +19,9 @@ class NetVConnection;
 struct ConnectError {
   int code;
   int error_number;
+  /// The connection that it would have been; 0: none was made. And what set_failed() was given.
+  VersionedId id = 0;
+  std::shared_ptr<const std::string> reason = {};
 };
 
 /// Told once when an outgoing connection is there or has failed; before that nothing of it exists

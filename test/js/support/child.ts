@@ -36,6 +36,8 @@ interface ChildOptions {
   env?: Record<string, string>
   /** Without the prelude, so without loading netvc. */
   bare?: boolean
+  /** Milliseconds until it is killed, whatever it does. Default 25000. */
+  limit?: number
   /** Descriptors from 3 on, as child_process.spawn takes them. */
   descriptors?: StdioOptions & unknown[]
 }
@@ -46,6 +48,7 @@ export function startChild(
   options: ChildOptions = {},
 ): { child: ChildProcess; result: Promise<ChildResult> } {
   const { threads = 0, flags = [], env = {}, bare = false, descriptors = [] } = options
+  const { limit = 25_000 } = options
   const source = bare ? script : prelude + script
   const args = [...flags, '--input-type=module', '--eval', source]
   // From the root of the package its own name can be imported.
@@ -53,7 +56,7 @@ export function startChild(
     cwd: root,
     env: { ...process.env, ...noLeakCheck, NODE_OPTIONS: '', THREADS: String(threads), ...env },
     stdio: ['ignore', 'pipe', 'pipe', ...descriptors] as StdioOptions,
-    timeout: 25_000,
+    timeout: limit,
     killSignal: 'SIGKILL',
   })
   let stdout = ''

@@ -14,7 +14,7 @@ export function useSilentAddress(): { address: string } {
       const server = createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
         process.stdout.write(server.address().port + '\\n', () => process.kill(process.pid, 'SIGSTOP'))
       })`
-    const { child } = startChild(script, { bare: true })
+    const { child } = startChild(script, { bare: true, limit: 600_000 })
     kill = () => void child.kill('SIGKILL')
     const port = await new Promise<number>((resolve) => {
       child.stdout!.once('data', (text: string) => resolve(Number(text)))

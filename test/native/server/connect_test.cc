@@ -208,6 +208,46 @@ TEST_CASE("CN-2: cancelling after the callback does nothing to the connection") 
   Acceptor::cancel(server.acceptor);
 }
 
+TEST_CASE("CN-2 SK-4: a pending connect that is closed or failed by its id is told, once") {
+  struct How {
+    const char* name;
+    void (*end)(NetVConnection& vc);
+    int code;
+  };
+  const How ways[] = {
+      {"do_io_close", [](NetVConnection& vc) { vc.do_io_close(); }, ENET_CLOSED},
+      {"with an errno", [](NetVConnection& vc) { vc.do_io_close(ECONNRESET); }, ENET_CLOSED},
+      {"close_gracefully", [](NetVConnection& vc) { vc.close_gracefully(kSecond); }, ENET_CLOSED},
+      {"close_with_reset", [](NetVConnection& vc) { vc.close_with_reset(); }, ENET_CLOSED},
+      {"set_failed",
+       [](NetVConnection& vc) {
+         NetVConnection::set_failed(NetVConnection::pool().address(vc.id()), EPROTO, "why");
+       },
+       EPROTO},
+  };
+  for (const How& how : ways) {
+    CAPTURE(how.name);
+    LeakCheck leaks;
+    Blackhole hole;
+    Loop loop;
+    ConnectLog log;
+    const VersionedId id = connect_s(loop.h, hole.socket->address(), {}, &log).id();
+    {
+      VcPool::Handle vc = NetVConnection::pool().address(id);
+      REQUIRE(vc);
+      how.end(*vc);
+    }
+    loop.settle();
+    CHECK_EQ(log.failed, 1);
+    CHECK_EQ(log.opened, 0);
+    CHECK_EQ(log.error.code, how.code);
+    CHECK_EQ(log.error.id, id);
+    CHECK_EQ(log.error.reason != nullptr, how.code == EPROTO);
+    CHECK_EQ(loop.h.timers.size(), 0);
+    CHECK_EQ(leaks.connections(), 0);
+  }
+}
+
 TEST_CASE("INV-27: the handler's shutdown settles pending connects, once") {
   LeakCheck leaks;
   Blackhole hole;
