@@ -19,7 +19,7 @@ const dist = new URL('../../../dist/index.js', import.meta.url).href
 /** A connection that has more to send than the kernel takes. */
 async function held(world: World): Promise<VConnection> {
   const [vc] = await world.pair('tcp://127.0.0.1:0')
-  vc.write(Buffer.alloc(32 * 1024 * 1024))
+  vc.write(Buffer.alloc(16 * 1024 * 1024))
   return vc
 }
 
