@@ -1,12 +1,14 @@
 // Runs Node's own tests of net with net mapped to netvc/net:
 //
-//   npm run test:node-net -- PATH [--node PATH-TO-NODE | --major N] [--filter TEXT] [--jobs N] [--update]
+//   npm run test:node-net -- PATH [--group net|http|https|http2|tls]
+//     [--node PATH-TO-NODE | --major N] [--filter TEXT] [--jobs N] [--update]
 //
 // PATH is the test/ folder of a Node source checkout, which is not part of this package. A file is
-// counted when it touches no internals and the runtime's own net passes it. What fails must be in
-// expected.json, with its reason; anything else is an error.
+// counted when it touches no internals and the runtime's own net passes it; of the other groups also
+// only when it makes a socket or a server. What fails must be in expected.json, with its reason;
+// anything else is an error.
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -15,7 +17,8 @@ import cliProgress from 'cli-progress'
 import Table from 'cli-table3'
 import { node } from '../package/nodes.mjs'
 
-const limitMs = 20_000
+const limitMs = 60_000
+const marker = 'netvc-used'
 const here = import.meta.dirname
 const expectedFile = path.join(here, 'expected.json')
 const preload = pathToFileURL(path.join(here, 'preload.mjs')).href
@@ -33,6 +36,7 @@ const leftOut = [
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    group: { type: 'string', default: 'net' },
     node: { type: 'string' },
     major: { type: 'string' },
     filter: { type: 'string', default: '' },
@@ -43,7 +47,7 @@ const { values, positionals } = parseArgs({
 const [folder] = positionals
 if (folder === undefined) {
   console.error(
-    'usage: run.mjs PATH-OF-NODE/test [--node PATH] [--major N] [--filter TEXT] [--jobs N] [--update]',
+    'usage: run.mjs PATH-OF-NODE/test [--group NAME] [--node PATH] [--major N] [--filter TEXT] [--jobs N] [--update]',
   )
   process.exit(2)
 }
@@ -51,12 +55,12 @@ const tests = path.resolve(folder)
 const program = values.node ?? (values.major ? node(Number(values.major)) : process.execPath)
 
 /** Exit code, and what it has printed. A file has its own folder for what it writes. */
-function run(args, env = {}) {
+function run(args, env = () => ({})) {
   const scratch = mkdtempSync(path.join(tmpdir(), 'netvc-node-net-'))
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       cwd: tests,
-      env: { ...process.env, NODE_OPTIONS: '', NODE_TEST_DIR: scratch, ...env },
+      env: { ...process.env, NODE_OPTIONS: '', NODE_TEST_DIR: scratch, ...env(scratch) },
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: limitMs,
       killSignal: 'SIGKILL',
@@ -66,8 +70,14 @@ function run(args, env = {}) {
       stream.on('data', (bytes) => (output = (output + bytes).slice(-20_000)))
     }
     child.on('close', (code, signal) => {
+      const used = existsSync(path.join(scratch, marker))
       rmSync(scratch, { recursive: true, force: true })
-      resolve({ ok: code === 0, how: signal === null ? `exit ${code}` : 'time limit', output })
+      resolve({
+        ok: code === 0,
+        used,
+        how: signal === null ? `exit ${code}` : 'time limit',
+        output,
+      })
     })
   })
 }
@@ -75,12 +85,15 @@ function run(args, env = {}) {
 const { output: version } = await run(['-p', 'process.version'])
 const major = /^v(\d+)/.exec(version)[1]
 const all = JSON.parse(readFileSync(expectedFile, 'utf8'))
-// A version that has no list of its own has that of the one before.
-const listed = Object.keys(all).filter((key) => Number(key) <= Number(major))
-const expected = all[Math.max(...listed.map(Number))] ?? {}
+// A version that has no list of its own has that of the one before. An entry is the name of a reason.
+const lists = all.files[values.group] ?? {}
+const listed = Object.keys(lists).filter((key) => Number(key) <= Number(major))
+const expected = lists[Math.max(...listed.map(Number))] ?? {}
+const reasonOf = (name) => all.reasons[expected[name]] ?? expected[name]
 
 const files = readdirSync(path.join(tests, 'parallel'))
-  .filter((name) => /^test-net-.*\.js$/.test(name) && name.includes(values.filter))
+  .filter((name) => name.startsWith(`test-${values.group}-`) && name.endsWith('.js'))
+  .filter((name) => name.includes(values.filter))
   .sort()
 const results = new Map()
 
@@ -93,7 +106,12 @@ async function judge(name) {
   const own = await run([...flags, file])
   if (!own.ok) return { class: "not counted: the runtime's own net fails" }
   if (/\b(?:1\.\.0 # )?[Ss]kip/.test(own.output)) return { class: 'not counted: skipped' }
-  const ours = await run([...flags, '--import', preload, file], { NETVC_NODE_NET: file })
+  const ours = await run([...flags, '--import', preload, file], (scratch) => ({
+    NETVC_NODE_NET: file,
+    NETVC_NODE_GROUP: values.group,
+    NETVC_NODE_USED: path.join(scratch, marker),
+  }))
+  if (ours.ok && !ours.used && values.group !== 'net') return { class: 'not counted: no sockets' }
   return ours.ok ? { class: 'passed' } : { class: 'failed', ...ours }
 }
 
@@ -106,7 +124,9 @@ bar.start(files.length, 0, { file: '' })
 const queue = [...files]
 async function worker() {
   for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
-    results.set(name, await judge(name))
+    const result = await judge(name)
+    results.set(name, result)
+    if (result.class === 'failed' && !expected[name]) console.error(`\nfails: ${name}`)
     bar.increment({ file: name })
   }
 }
@@ -125,7 +145,7 @@ console.log(table.toString())
 
 let unexpected = 0
 for (const [name, { how, output }] of failed) {
-  const reason = expected[name]
+  const reason = reasonOf(name)
   if (reason === undefined) unexpected++
   console.log(`\n${reason === undefined ? 'UNEXPECTED' : 'expected'}: ${name} (${how})`)
   console.log(reason ?? output.trim().split('\n').slice(-25).join('\n'))
@@ -138,6 +158,7 @@ for (const name of Object.keys(expected)) {
 if (values.update) {
   const list = failed.map(([name]) => [name, expected[name] ?? 'to be explained'])
   const merged = { ...(values.filter ? expected : {}), ...Object.fromEntries(list) }
-  writeFileSync(expectedFile, `${JSON.stringify({ ...all, [major]: merged }, null, 2)}\n`)
+  const files = { ...all.files, [values.group]: { ...lists, [major]: merged } }
+  writeFileSync(expectedFile, `${JSON.stringify({ ...all, files }, null, 2)}\n`)
 }
 process.exitCode = unexpected === 0 ? 0 : 1
