@@ -3,7 +3,7 @@ import { runChild } from '../support/child.js'
 import { onBothEngines } from '../support/engines.js'
 
 onBothEngines((threads) => {
-  // NETVC_DEBUG=ids: their numbers begin 4096 before the last one, and begin again there.
+  // NETVC_DEBUG=ids: their numbers begin 256 before the last one, and begin again there.
   test('requests beyond the last number settle, each its own; those in use are skipped', async () => {
     const script = `
       const reactor = new Reactor({ threads })
@@ -17,15 +17,15 @@ onBothEngines((threads) => {
         return [vc, handed.shift()]
       }
       const counts = { tunnels: 0, connects: 0, refused: 0, notices: 0, failed: 0 }
-      // Old ones that stay: a tunnel, a listener that is told by its number, and notices.
+      // Old ones that stay: a tunnel, a listener that is told by its number, and a notice.
       const [source, left] = await dial(), [right, target] = await dial()
       const old = tunnel(left, right)
       source.onFailed(() => counts.failed++)
-      for (let round = 0; round < 5000; round++) {
+      for (let round = 0; round < 50; round++) {
         await source.write('x', { completion: true })
         counts.notices++
       }
-      for (let round = 0; round < 4200; round++) {
+      for (let round = 0; round < 300; round++) {
         await reactor.connect('unix://@netvc-nobody-' + process.pid).catch(() => counts.refused++)
       }
       for (let round = 0; round < 20; round++) {
@@ -34,7 +34,7 @@ onBothEngines((threads) => {
         vc.doIoClose(); peer.doIoClose()
       }
       // Tunnels have no cheaper way to use up their numbers: their ends are pairs.
-      for (let round = 0; round < 4200; round++) {
+      for (let round = 0; round < 300; round++) {
         const [a, b] = reactor.pair(), [c, d] = reactor.pair()
         const t = tunnel(b, c)
         a.doIoClose()
@@ -50,10 +50,10 @@ onBothEngines((threads) => {
     const child = await runChild(script, { threads, env: { NETVC_DEBUG: 'ids' } })
     expect(child).toMatchObject({ code: 0, stderr: '' })
     expect(JSON.parse(child.stdout)).toEqual({
-      tunnels: 4200,
+      tunnels: 300,
       connects: 20,
-      refused: 4200,
-      notices: 5000,
+      refused: 300,
+      notices: 50,
       failed: 1,
       reason: 'string',
     })
