@@ -43,6 +43,7 @@ onBothEngines((threads) => {
         d.doIoClose()
       }
       source.setFailed(new Error('enough'))
+      target.doIoClose()
       const { reason } = await old.closed
       await listener.close()
       await reactor.close()
