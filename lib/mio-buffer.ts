@@ -1,5 +1,6 @@
 import { markAsUntransferable } from 'node:worker_threads'
 import { errno, NetvcError, outOfRange, wrongType } from './errors.js'
+import { NativePromise } from './globals.js'
 import { fail, IOBufferReader } from './io-buffer-reader.js'
 import { native } from './native.js'
 import { expectNotice, forget } from './notices.js'
@@ -98,16 +99,17 @@ export class MIOBuffer {
   lend(bytes: Uint8Array): Promise<void> {
     if (!(bytes instanceof Uint8Array)) throw wrongType('bytes', 'a Uint8Array', bytes)
     const handle = this.#live()
-    if (bytes.length === 0) return Promise.resolve()
+    if (bytes.length === 0) return NativePromise.resolve()
     markAsUntransferable(bytes.buffer)
-    return new Promise((resolve) => {
-      const lent = { bytes } // held by who waits for the notice
-      const token = expectNotice(() => resolve(void lent), false)
-      const n = native.bufferLend(handle, bytes, token)
-      if (n >= 0) return
+    const lent = { bytes, released: () => {} } // held by who waits for the notice
+    const promise = new NativePromise<void>((resolve) => (lent.released = resolve))
+    const token = expectNotice(() => lent.released(), false)
+    const n = native.bufferLend(handle, bytes, token)
+    if (n < 0) {
       forget(token)
       fail(n, 'lend')
-    })
+    }
+    return promise
   }
 
   /**
