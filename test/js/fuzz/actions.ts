@@ -6,7 +6,7 @@ import { Mark } from './board.js'
 import { fanOut, messageOf } from './frames.js'
 import { join } from './joining.js'
 import { reading } from './reading.js'
-import { cutting, mine, onFailed, own, send, type Call, type Row } from './rows.js'
+import { onFailed, own, send, type Call, type Row } from './rows.js'
 import { closings, writing } from './writing.js'
 
 export { onReactors } from './reactors.js'

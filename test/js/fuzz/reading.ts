@@ -1,4 +1,4 @@
-import { amount, cutting, nbytes, own, queued, readable, type Row } from './rows.js'
+import { amount, cutting, nbytes, own, queued, type Row } from './rows.js'
 
 /** All that reads a connection, in each of the ways there are. */
 export const reading: Row[] = [
