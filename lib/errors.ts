@@ -210,7 +210,9 @@ export function messageError(code: number, what: string, text: string): NetvcErr
   if (text === '' && code !== Code.FAILEDSOCKET) return systemError(code, what)
   const given = (text === '' ? {} : JSON.parse(text)) as { code?: string; message?: string }
   const message = given.message ?? 'somebody called setFailed()'
-  const name = given.code ?? (code === Code.FAILEDSOCKET ? 'EFAILEDSOCKET' : errnoName(code))
+  // What is left of one that is gone is its text, which only setFailed() gives.
+  const own = code === Code.FAILEDSOCKET || code === Code.CLOSED
+  const name = given.code ?? (own ? 'EFAILEDSOCKET' : errnoName(code))
   return new NetvcError(
     name,
     message,

@@ -83,6 +83,10 @@ export function refuse(vc: VConnection, error: unknown): void {
   if (vc.closed) return
   const status = error instanceof HeadError ? error.status : 502
   const fields = 'Content-Length: 0\r\nConnection: close'
-  vc.write(`HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}\r\n${fields}\r\n\r\n`)
-  vc.closeGracefully()
+  try {
+    vc.write(`HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}\r\n${fields}\r\n\r\n`)
+    vc.closeGracefully()
+  } catch {
+    vc.doIoClose() // the client has gone
+  }
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "binding/js_reactor.h"
+#include "binding/last_words.h"
 #include "binding/write_batch.h"
 
 namespace netvc {
@@ -22,6 +23,7 @@ EnvState* EnvState::create(napi_env env) {
     delete s;
     return nullptr;
   }
+  last_words::enter(*s);
   return s;
 }
 
@@ -32,6 +34,8 @@ EnvState* EnvState::create(napi_env env) {
 void EnvState::on_cleanup(napi_async_cleanup_hook_handle, void* p) {
   auto* s = static_cast<EnvState*>(p);
   s->closing_ = s->terminating_ = true;
+  last_words::leave(*s);
+  s->send_last_words();
   s->handle_opened();  // this function itself
   for (uint32_t i = 0; i < s->reactors_.size(); ++i) {
     if (s->reactors_[i]) s->drop_reactor(i);
@@ -236,13 +240,24 @@ void EnvState::settle(RecordPort& port, const Batch& batch) {
   }
 }
 
-void EnvState::flush_commands() {
+bool EnvState::submit_collected() {
   const auto n = static_cast<uint32_t>(control_[kCommands]);
-  if (n == 0) return;
+  if (n == 0) return false;
   control_[kCommands] = 0;
   control_[kOutUsed] = 0;
   WriteBatch::send(commands_.data(), n, out_.get(), this);
-  touched();
+  return true;
+}
+
+void EnvState::flush_commands() {
+  if (submit_collected()) touched();
+}
+
+void EnvState::send_last_words() {
+  submit_collected();
+  for (auto& r : reactors_) {
+    if (r) r->send_what_waits();
+  }
 }
 
 void EnvState::touched() {

@@ -60,6 +60,9 @@ class EnvState final : public Waker {
   void call(napi_ref function);
   /// Sends the small messages that JavaScript has put into `out`.
   void flush_commands();
+  /// This thread ends: the same, and as much as the kernel takes of all that was accepted. Waits
+  /// for net threads, two turns of each. See binding/last_words.h.
+  void send_last_words();
   void wake_js() override;
 
   // --- reactors and ports, by number
@@ -121,6 +124,7 @@ class EnvState final : public Waker {
 
   explicit EnvState(napi_env env);
   ~EnvState();
+  bool submit_collected();
   bool call_dispatch(uint32_t port, uint32_t from);
   bool call(napi_ref function, size_t n, const napi_value* args);
   void report_exception();

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 
 namespace netvc {
 
@@ -143,6 +146,30 @@ void JsReactor::update_timer() {
       },
       static_cast<uint64_t>((wait + kMillisecond - 1) / kMillisecond), 0);
   uv_unref(reinterpret_cast<uv_handle_t*>(timer_));
+}
+
+// Commands of this thread are run by the turn in which they are found, and what they have submitted
+// is sent at its end: so it is done when another one has begun.
+void JsReactor::send_what_waits() {
+  if (stopped_) return;
+  if (is_inline()) return inline_handler_->turn(0);
+  struct Round {
+    std::mutex mutex;
+    std::condition_variable over;
+    size_t left = 0;
+  };
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  for (int i = 0; i < 2; ++i) {
+    auto round = std::make_shared<Round>();
+    std::unique_lock<std::mutex> lock(round->mutex);
+    for (auto& p : ports_) {
+      round->left += p->handler().post([round](NetHandler&) {
+        std::lock_guard<std::mutex> told(round->mutex);
+        if (--round->left == 0) round->over.notify_one();
+      });
+    }
+    round->over.wait_until(lock, limit, [&] { return round->left == 0; });
+  }
 }
 
 void JsReactor::ref(bool on) {

@@ -119,6 +119,9 @@ class JsReactor {
   void ref(bool on);
   /// Inline: a command may have queued work, told something or armed a timer outside of a turn.
   void touched();
+  /// The kernel is given what connections have to send; what it does not take stays. Waits for net
+  /// threads, at most a second.
+  void send_what_waits();
   /// Idempotent. After it every connection is closed, or parked, and no net thread knows this
   /// reactor.
   void stop();

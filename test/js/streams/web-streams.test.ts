@@ -166,7 +166,7 @@ describe('Web streams of a connection', () => {
       const [client, server] = await world.pair()
       const { recorder } = world.check(server)
       const writer = client.writable.getWriter()
-      await writer.write('hello')
+      await writer.write(pattern(5))
       await writer.abort(new Error('no more'))
       expect(client.closed).toBe(true)
       await recorder.end()

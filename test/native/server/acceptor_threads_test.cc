@@ -118,20 +118,25 @@ TEST_CASE(
   }
   for (size_t free = 0; free < 3; ++free) {
     CAPTURE(free);
-    std::latch busy(2), over(1);
+    // Shared, since a thread can still be on its way out of over when the next round begins.
+    struct Gate {
+      std::latch busy{2};
+      std::latch over{1};
+    };
+    const auto gate = std::make_shared<Gate>();
     for (size_t i = 0; i < 3; ++i) {
       if (i == free) continue;
-      threads[i].post([&](NetHandler&) {
-        busy.count_down();
-        over.wait();
+      threads[i].post([gate](NetHandler&) {
+        gate->busy.count_down();
+        gate->over.wait();
       });
     }
-    busy.wait();
+    gate->busy.wait();
     std::vector<RawPeer> clients;
     for (int i = 0; i < 5; ++i)
       clients.push_back(dial(socket->address()));
     const bool all = wait_for([&] { return logs[free]->accepted == 5; });
-    over.count_down();
+    gate->over.count_down();
     CHECK(all);
     logs[free]->accepted = 0;
   }

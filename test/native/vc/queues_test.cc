@@ -114,10 +114,10 @@ TEST_CASE_FIXTURE(Fixture, "KQ-4 INV-20: one that stays still counts, and the ne
 
 TEST_CASE_FIXTURE(Fixture,
                   "KQ-4: while one is leaving nobody else has to, however often it is asked") {
-  Later told;
+  Later later;
   std::vector<std::unique_ptr<Member>> waiting;
   for (int i = 0; i < 3; ++i) {
-    waiting.push_back(std::make_unique<Member>(loop, told));
+    waiting.push_back(std::make_unique<Member>(loop, later));
     waiting.back()->c->add_to_keep_alive_queue();
   }
   for (int i = 0; i < 10; ++i)
