@@ -26,7 +26,7 @@ napi_value JsCreateBuffer(napi_env env, Args<2>& a) {
                          a.state().add_buffer(MIOBuffer::create_empty(a.i32(0), a.bytes(1)))));
 }
 
-napi_value JsFreeBuffer(napi_env env, Args<1>& a) {
+napi_value JsFreeBuffer(napi_env, Args<1>& a) {
   a.state().drop_buffer(a.u32(0));
   return nullptr;
 }
@@ -251,7 +251,7 @@ napi_value JsSlab(napi_env env, Args<1>& a) {
   return v;
 }
 
-napi_value JsSetPool(napi_env env, Args<1>& a) {
+napi_value JsSetPool(napi_env, Args<1>& a) {
   char* data = nullptr;
   size_t n = 0;
   if (a.memory(0, &data, &n)) a.state().set_pool(a[0], data, n);
