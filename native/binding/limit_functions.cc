@@ -10,7 +10,7 @@ namespace netvc {
 namespace {
 
 // setQueueLimits(reactor, connections, active): in all, 0 for no limit
-napi_value JsSetQueueLimits(napi_env env, Args<3>& a) {
+napi_value JsSetQueueLimits(napi_env, Args<3>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   if (!r) return nullptr;
   const QueueLimits total{a.bytes(1), a.bytes(2)};
@@ -27,7 +27,7 @@ napi_value JsSetQueueLimits(napi_env env, Args<3>& a) {
 }
 
 // addToActiveQueue(slot, version, token): one NOTICE follows: 0 it is, EBUSY it is not
-napi_value JsAddToActiveQueue(napi_env env, Args<3>& a) {
+napi_value JsAddToActiveQueue(napi_env, Args<3>& a) {
   run(id_of(a), [told = PendingNotice(a.state().notice(a.u32(2)))](NetVConnection& vc) mutable {
     const bool in = vc.add_to_active_queue();
     if (in || !vc.closed_now()) told.tell(in ? 0 : EBUSY);
@@ -36,19 +36,19 @@ napi_value JsAddToActiveQueue(napi_env env, Args<3>& a) {
 }
 
 // addToKeepAliveQueue(slot, version)
-napi_value JsAddToKeepAliveQueue(napi_env env, Args<2>& a) {
+napi_value JsAddToKeepAliveQueue(napi_env, Args<2>& a) {
   run(id_of(a), [](NetVConnection& vc) { vc.add_to_keep_alive_queue(); });
   return nullptr;
 }
 
 // removeFromQueues(slot, version)
-napi_value JsRemoveFromQueues(napi_env env, Args<2>& a) {
+napi_value JsRemoveFromQueues(napi_env, Args<2>& a) {
   run(id_of(a), [](NetVConnection& vc) { vc.remove_from_queues(); });
   return nullptr;
 }
 
 // setThrottle(connections): see Throttle::configure
-napi_value JsSetThrottle(napi_env env, Args<1>& a) {
+napi_value JsSetThrottle(napi_env, Args<1>& a) {
   Throttle::process().configure(a.bytes(0));
   return nullptr;
 }
@@ -74,7 +74,7 @@ napi_value JsThreadOf(napi_env env, Args<2>& a) {
 
 // migrate(reactor, slot, version, thread, token): its operations and timeouts are cancelled (MG-2);
 // one NOTICE follows, when it is there
-napi_value JsMigrate(napi_env env, Args<5>& a) {
+napi_value JsMigrate(napi_env, Args<5>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   JsPort& port = r->port(a.u32(3));
   auto told = std::make_shared<PendingNotice>(a.state().notice(a.u32(4)));

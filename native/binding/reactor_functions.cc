@@ -62,7 +62,7 @@ napi_value JsCloseReactor(napi_env env, Args<1>& a) {
   return js_i32(env, 0);
 }
 
-napi_value JsRefReactor(napi_env env, Args<2>& a) {
+napi_value JsRefReactor(napi_env, Args<2>& a) {
   if (JsReactor* r = a.state().reactor(a.u32(0))) r->ref(a.i32(1) != 0);
   return nullptr;
 }
@@ -126,7 +126,7 @@ napi_value JsListenerCounts(napi_env env, Args<2>& a) {
 }
 
 // gateListener(reactor, listener, gate): 0 pauses, 1 resumes, 2 resumes until somebody has come
-napi_value JsGateListener(napi_env env, Args<3>& a) {
+napi_value JsGateListener(napi_env, Args<3>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   JsListener* l = r ? r->listener(a.u32(1)) : nullptr;
   if (!l) return nullptr;
@@ -143,13 +143,13 @@ napi_value JsGateListener(napi_env env, Args<3>& a) {
   return nullptr;
 }
 
-napi_value JsCloseListener(napi_env env, Args<2>& a) {
+napi_value JsCloseListener(napi_env, Args<2>& a) {
   if (JsReactor* r = a.state().reactor(a.u32(0))) r->close_listener(a.u32(1));
   return nullptr;
 }
 
 // freeListener(reactor, listener): after ACCEPT_STOPPED; closes the socket
-napi_value JsFreeListener(napi_env env, Args<2>& a) {
+napi_value JsFreeListener(napi_env, Args<2>& a) {
   if (JsReactor* r = a.state().reactor(a.u32(0))) r->forget_listener(a.u32(1));
   return nullptr;
 }
@@ -195,7 +195,7 @@ napi_value JsConnectTo(napi_env env, Args<6>& a) {
 }
 
 // cancelConnect(reactor, request): no record follows, unless it is on its way already
-napi_value JsCancelConnect(napi_env env, Args<2>& a) {
+napi_value JsCancelConnect(napi_env, Args<2>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   const uint32_t request = a.u32(1);
   for (size_t i = 0; r && i < r->size(); ++i) {

@@ -73,7 +73,7 @@ napi_value JsTcpInfo(napi_env env, Args<2>& a) {
 }
 
 // sendOOB(slot, version, bytes, token): one NOTICE follows in any case
-napi_value JsSendOob(napi_env env, Args<4>& a) {
+napi_value JsSendOob(napi_env, Args<4>& a) {
   EnvState& state = a.state();
   char* data = nullptr;
   size_t n = 0;
@@ -111,7 +111,7 @@ napi_value JsSetOriginTrace(napi_env env, Args<4>& a) {
 }
 
 // setOriginTraceAddr(slot, version, host)
-napi_value JsSetOriginTraceAddr(napi_env env, Args<3>& a) {
+napi_value JsSetOriginTraceAddr(napi_env, Args<3>& a) {
   std::string host = a.text(2);  // not read on another thread
   call_at_home(id_of(a),
                [&host](NetVConnection& vc) { vc.set_origin_trace_addr(std::move(host)); });
@@ -119,7 +119,7 @@ napi_value JsSetOriginTraceAddr(napi_env env, Args<3>& a) {
 }
 
 // setOriginTracePort(slot, version, port)
-napi_value JsSetOriginTracePort(napi_env env, Args<3>& a) {
+napi_value JsSetOriginTracePort(napi_env, Args<3>& a) {
   const int port = a.i32(2);
   call_at_home(id_of(a), [port](NetVConnection& vc) { vc.set_origin_trace_port(port); });
   return nullptr;

@@ -392,7 +392,7 @@ napi_value JsTunnelBytes(napi_env env, Args<3>& a) {
 }
 
 // freeTunnel(reactor, id): after its end was told
-napi_value JsFreeTunnel(napi_env env, Args<2>& a) {
+napi_value JsFreeTunnel(napi_env, Args<2>& a) {
   if (JsReactor* r = a.state().reactor(a.u32(0))) r->free_tunnel(a.u32(1));
   return nullptr;
 }

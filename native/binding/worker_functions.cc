@@ -16,7 +16,7 @@ napi_value JsAttachShared(napi_env env, Args<2>& a) {
 }
 
 // registerSeat(reactor, on, onExit)
-napi_value JsRegister(napi_env env, Args<3>& a) {
+napi_value JsRegister(napi_env, Args<3>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   if (r && r->shared())
     r->shared()->set_registered(r->seat(), a.i32(1) != 0, static_cast<OnExit>(a.i32(2)));
@@ -94,14 +94,14 @@ napi_value JsAssign(napi_env env, Args<6>& a) {
 }
 
 // connectionEnded(reactor): lib has one connection less
-napi_value JsConnectionEnded(napi_env env, Args<1>& a) {
+napi_value JsConnectionEnded(napi_env, Args<1>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   if (r) r->seat().connections.fetch_sub(1, std::memory_order_relaxed);
   return nullptr;
 }
 
 // syncReactor(reactor): returns when its net threads have run what was posted before
-napi_value JsSync(napi_env env, Args<1>& a) {
+napi_value JsSync(napi_env, Args<1>& a) {
   JsReactor* r = a.state().reactor(a.u32(0));
   if (r && !r->is_inline()) r->on_every_thread([](size_t) {});
   return nullptr;
