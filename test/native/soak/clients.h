@@ -129,9 +129,11 @@ class Talker final : public Actor, public ConnectHandler, public Recorder, publi
     vc.do_io_write(this, total_, out_reader_);
   }
   void on_open_failed(ConnectError e) override {
-    // Only the rude one may be faster than the news of the handshake.
-    CHECK_MESSAGE((to_.port() == w_.to_rude.port() && e.error_number == ECONNRESET),
-                  "connect: ", e.code, " ", e.error_number, "; ", what());
+    // The rude one may be faster than the news of the handshake, and a tunnel that cannot deliver.
+    const bool resets = to_.port() == w_.to_rude.port() || to_.port() == w_.to_tunnel.port() ||
+                        to_.port() == w_.to_limited.port();
+    CHECK_MESSAGE((resets && e.error_number == ECONNRESET), "connect: ", e.code, " ",
+                  e.error_number, "; ", what());
     done_ = true;
   }
   void on_vc_closed(NetVConnection&, bool) override {
