@@ -58,6 +58,8 @@ export function takeOver(stream: VCStream): boolean {
   const native = executionAsyncResource() as NativeHandle
   const wrapper = wrapperOf(native, stream)
   if (wrapper === undefined) return false
+  // Node's own listener, the last one: whoever reads what the stream holds passes it on.
+  stream.off('data', stream.listeners('data').at(-1) as () => void)
   stream[kLink].upper = new UpperHandle(stream, native, wrapper)
   return true
 }
@@ -77,7 +79,8 @@ export class UpperHandle {
   /** It keeps the end and failures to itself. Without it, which is http2, the stream tells them. */
   tls: Secure | undefined
   #reads = true
-  #started = false
+  /** Before, what is read goes to the stream: behind what that holds. */
+  started = false
   /** It was destroyed before. */
   #dead = false
   #whenClosed: (() => void) | undefined
@@ -110,7 +113,7 @@ export class UpperHandle {
       onreadstart: () => {
         if (stream.destroyed) return -errno.EINVAL
         this.#reads = true
-        if (this.#started) nextTick(() => this.#read())
+        if (this.started) nextTick(() => this.#read())
         return 0
       },
       onreadstop: () => {
@@ -203,12 +206,12 @@ export class UpperHandle {
   // --- reading -------------------------------------------------------------------------------
 
   #start(): void {
-    this.#started = true
     const { stream, native } = this
     while (stream.readableLength > 0 && !stream.destroyed) {
       const bytes = stream.read() as Buffer | string
       native.readBuffer(typeof bytes === 'string' ? Buffer.from(bytes) : bytes)
     }
+    this.started = true
     this.#read()
   }
 

@@ -206,7 +206,7 @@ export class StreamLink {
     if (bytes.length === 0) return
     this.bytesIn += bytes.length
     const { stream, upper } = this
-    if (upper) {
+    if (upper?.started) {
       upper.data(bytes)
       return
     }

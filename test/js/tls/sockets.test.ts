@@ -4,7 +4,7 @@ import { Stream } from 'node:stream'
 import tls from 'node:tls'
 import { Reactor } from 'netvc'
 import vcNet from 'netvc/net'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { runChild } from '../support/child.js'
 import { cert, key } from './certificate.js'
 
@@ -49,6 +49,25 @@ async function dial(way: Way, to: number): Promise<Socket> {
   await once(socket, 'connect')
   return socket
 }
+
+/** Connections that it accepts come to the function. */
+async function listen(way: Way, accepted: (raw: Socket) => void): Promise<number> {
+  if (way === 'vc.stream()') {
+    const listener = await reactor.listen('tcp://127.0.0.1:0', (vc) =>
+      accepted(vc.stream() as unknown as Socket),
+    )
+    closing.push(() => listener.close())
+    return Number(new URL(listener.addresses[0]).port)
+  }
+  const one = netOf(way).createServer(accepted as never)
+  closing.push(() => one.close())
+  await once(one.listen(0, '127.0.0.1'), 'listening')
+  return (one.address() as AddressInfo).port
+}
+const closing: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close()
+})
 
 const echoed = async (secure: tls.TLSSocket, text = 'hello') => {
   secure.write(text)
@@ -96,6 +115,24 @@ describe.each(ways)('over %s', (way) => {
     secure.end()
     await once(secure, 'close')
     expect(plain).toEqual(['5 bytes'])
+  })
+
+  // The names fill what the stream holds, and what waits below it.
+  test.each([0, 200])('a server gets what came before it was TLS, with %i names', async (names) => {
+    const plain: number[] = []
+    const to = await listen(way, (raw) => {
+      raw.on('error', () => {})
+      raw.once('readable', () => {
+        plain.push(raw.readableLength)
+        const secure = new tls.TLSSocket(raw, { isServer: true, cert, key })
+        secure.on('error', () => {}).pipe(secure)
+      })
+    })
+    const ALPNProtocols = Array.from({ length: names }, (_, i) => String(i).padEnd(255, '.'))
+    const secure = tls.connect(to, '127.0.0.1', { ...client, ALPNProtocols })
+    expect(await echoed(secure, 'y'.repeat(100_000))).toBe('y'.repeat(100_000))
+    expect(plain[0]).toBeGreaterThan(0)
+    secure.destroy()
   })
 
   test('what was written and read before comes first', async () => {
