@@ -9,11 +9,12 @@ export default defineConfig({
   // Tests use the compiled package under its own name, like users.
   resolve: { alias: { 'netvc/net': built('net/index.js'), netvc: built('index.js') } },
   test: {
-    // Foreign programs are no place for a sanitizer's runtime.
-    include: [
-      'test/js/**/*.test.ts',
-      ...(process.env.NETVC_SANITIZE ? [] : ['test/peers/**/*.test.ts']),
-    ],
+    include: ['test/js/**/*.test.ts', 'test/peers/**/*.test.ts'],
+    // Foreign programs are no place for a sanitizer's runtime; a thread has no folder of its own;
+    // and what is compared with Node event by event is compared at Node's own speed.
+    exclude: process.env.NETVC_SANITIZE
+      ? ['test/peers/**', 'test/js/net/unix.test.ts', 'test/js/tls/teardown.test.ts']
+      : [],
     reporters: ['default', './test/peers/support/skipped.ts'],
     // A crash of the addon ends one fork, not the run. Under a sanitizer forks hide leaks and
     // races (their exit codes are ignored), so those runs use threads.
