@@ -130,6 +130,7 @@ const hints: Record<string, string> = {
   EOPNOTSUPP: 'this kind of socket, or this system, does not have it',
   EPERM: 'not permitted; mark and transparent need CAP_NET_ADMIN',
   EMFILE: 'the process has no descriptor left; raise ulimit -n',
+  ENOMEM: 'the system gives this process no memory; let less wait, or raise its limit',
 }
 
 /** Those of Code that an operation can end with. */

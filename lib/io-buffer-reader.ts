@@ -1,4 +1,4 @@
-import { errno, NetvcError, outOfRange, wrongType } from './errors.js'
+import { errno, NetvcError, outOfRange, systemError, wrongType } from './errors.js'
 import type { MIOBuffer } from './mio-buffer.js'
 import { native } from './native.js'
 import { checkBytes } from './options.js'
@@ -28,6 +28,7 @@ const busy =
 /** @internal What a negative answer of native code means. */
 export function fail(n: number, what: string): never {
   if (n === -errno.EBUSY) throw new NetvcError('ERR_BUFFER_BUSY', `${what}: ${busy}`)
+  if (n === -errno.ENOMEM) throw systemError(n, what)
   throw new NetvcError('ERR_READER_CLOSED', `${what}: the reader was deallocated`)
 }
 

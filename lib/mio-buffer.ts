@@ -3,7 +3,7 @@ import { errno, NetvcError, outOfRange, wrongType } from './errors.js'
 import { NativePromise } from './globals.js'
 import { fail, IOBufferReader } from './io-buffer-reader.js'
 import { native } from './native.js'
-import { expectNotice, forget } from './notices.js'
+import { expectNotice, forget, ignore } from './notices.js'
 import { checkBytes, checkOptions } from './options.js'
 import { roomView } from './pool.js'
 import type { VIO } from './vio.js'
@@ -106,7 +106,9 @@ export class MIOBuffer {
     const token = expectNotice(() => lent.released(), false)
     const n = native.bufferLend(handle, bytes, token)
     if (n < 0) {
-      forget(token)
+      if (n === -errno.ENOMEM)
+        ignore(token) // it is told all the same
+      else forget(token)
       fail(n, 'lend')
     }
     return promise

@@ -1,5 +1,13 @@
 import { collect, collectText, smallMessage, smallText } from './collect.js'
-import { Code, connectionClosed, NetvcError, refusalError, wrongType } from './errors.js'
+import {
+  Code,
+  connectionClosed,
+  errno,
+  NetvcError,
+  refusalError,
+  systemError,
+  wrongType,
+} from './errors.js'
 import { Record, VCEvent } from './events.js'
 import type { Message, WriteCallback, WriteOptions } from './handle.js'
 import { hold, holdAgain, letGo, lookLater } from './hold.js'
@@ -157,7 +165,10 @@ export class VConnection extends VCStreams {
     if (this.#submitted + n > high && !this.#admit()) return false
     this.#submitted += n
     if (n > smallMessage) {
-      native.write(this.slot, this.version, bytes)
+      if (native.write(this.slot, this.version, bytes) === -errno.ENOMEM) {
+        this.#submitted -= n
+        throw systemError(errno.ENOMEM, 'write')
+      }
       return this.#submitted <= high
     }
     if (n === 0) return true

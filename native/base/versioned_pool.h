@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "base/system_memory.h"
 
 namespace netvc {
 
@@ -80,7 +81,8 @@ class VersionedPool {
   VersionedPool(const VersionedPool&) = delete;
   VersionedPool& operator=(const VersionedPool&) = delete;
 
-  /// Any thread. T is constructed as T(id, args...). Null when the slot table is full.
+  /// Any thread. T is constructed as T(id, args...). Null when the slot table is full, or without
+  /// memory.
   template <class... Args>
   T* create(Args&&... args) {
     Slot* slot = take_free_slot();
@@ -164,7 +166,8 @@ class VersionedPool {
     std::lock_guard<std::mutex> lock(mutex_);
     if (free_.empty()) {
       if (chunk_count_ == kMaxChunks) return nullptr;
-      auto* c = new Chunk();
+      Chunk* c = SystemMemory::granted() ? new (std::nothrow) Chunk() : nullptr;
+      if (!c) return nullptr;
       for (uint32_t i = kChunk; i-- > 0;) {
         c->slots[i].index = chunk_count_ * kChunk + i;
         free_.push_back(&c->slots[i]);

@@ -91,7 +91,8 @@ napi_value JsBufferWrite(napi_env env, Args<2>& a) {
   if (!a.memory(1, &data, &n)) return js_i32(env, -EINVAL);
   if (writer_busy(*m)) return js_i32(env, -EBUSY);
   before_adding(a.state(), *m);
-  return js_int(env, m->write(data, static_cast<int64_t>(n)));
+  const int64_t written = m->write(data, static_cast<int64_t>(n));
+  return js_int(env, written == 0 && n > 0 ? -ENOMEM : written);
 }
 
 // bufferWriteFrom(buffer, sourceBuffer, sourceReader, n, offset): by reference, small pieces by
@@ -102,7 +103,9 @@ napi_value JsBufferWriteFrom(napi_env env, Args<5>& a) {
   if (!from) return js_i32(env, -EBADF);
   if (writer_busy(*m) || reader_busy(*from)) return js_i32(env, -EBUSY);
   before_adding(a.state(), *m);
-  return js_int(env, m->add(from, a.bytes(3), a.bytes(4)));
+  const int64_t n = std::min(a.bytes(3), from->read_avail() - a.bytes(4));
+  const int64_t added = m->add(from, n, a.bytes(4));
+  return js_int(env, added == 0 && n > 0 ? -ENOMEM : added);
 }
 
 // bufferInfo(buffer, what): 0 maxReadAvail, 1 currentWriteAvail, 2 waterMark, 3 highWater, 4

@@ -74,7 +74,7 @@ void JsReactor::hand_back(NetVConnection& vc) {
     for (iovec iov; r->read_avail() > 0;) {
       int64_t n = 0;
       if (r->iovecs(&iov, 1, r->read_avail(), &n) == 0) break;
-      bytes.append(iov.iov_base, iov.iov_len);
+      if (!bytes.append(iov.iov_base, iov.iov_len)) return vc.message_lost();
       NETVC_CHECK(r->consume(n));
     }
     vc.unread(bytes);
@@ -86,11 +86,11 @@ void JsReactor::hand_back(NetVConnection& vc) {
     iovec iov;
     int64_t n = 0;
     if (w->iovecs(&iov, 1, left, &n) == 0) break;
-    message.append(iov.iov_base, iov.iov_len);
+    if (!message.append(iov.iov_base, iov.iov_len)) return vc.message_lost();
     NETVC_CHECK(w->consume(n));
     left -= n;
   }
-  if (!message.empty()) vc.queue_write(message);
+  if (!message.empty() && !vc.queue_write(message) && vc.can_send()) vc.message_lost();
   vc.do_io_read(nullptr, 0, nullptr);
   vc.do_io_write(nullptr, 0, nullptr);
 }

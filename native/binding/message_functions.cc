@@ -70,15 +70,18 @@ napi_value JsSubmit(napi_env env, Args<7>& a) {
 }
 
 // write(slot, version, bytes): a message of the connection's own thread, too large for the shared
-// memory, and admitted. 0 or kGone.
+// memory, and admitted. 0, -ENOMEM or kGone.
 napi_value JsWrite(napi_env env, Args<3>& a) {
   char* data = nullptr;
   size_t n = 0;
   if (!a.memory(2, &data, &n)) return js_i32(env, -EINVAL);
   NetVConnection* vc = NetVConnection::pool().peek(make_id(a.u32(0), a.u32(1)), &a.state());
-  if (!vc) return js_i32(env, write(find(a), data, n, {.ignore_overcrowded = true}) ? kGone : 0);
-  const bool sent = vc->write_now(data, n);
-  return js_i32(env, sent ? 0 : kGone);
+  if (!vc) {
+    const int code = write(find(a), data, n, {.ignore_overcrowded = true});
+    return js_i32(env, code == ENOMEM ? -ENOMEM : code ? kGone : 0);
+  }
+  if (vc->write_now(data, n)) return js_i32(env, 0);
+  return js_i32(env, vc->can_send() ? -ENOMEM : kGone);
 }
 
 // writeMany(ids Int32Array of [slot, version], n, bytes, results Int32Array of n): how many have

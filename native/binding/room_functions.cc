@@ -9,7 +9,7 @@ namespace netvc {
 namespace {
 
 // bufferLend(buffer, bytes, token): the notice is told when nothing uses the bytes any more; lib
-// holds them until then (AD-8). It may be told at once.
+// holds them until then (AD-8). It may be told at once, and is told also of -ENOMEM.
 napi_value JsBufferLend(napi_env env, Args<3>& a) {
   MIOBuffer* m = a.state().buffer(a.u32(0));
   char* data = nullptr;
@@ -18,9 +18,10 @@ napi_value JsBufferLend(napi_env env, Args<3>& a) {
   if (writer_busy(*m)) return js_i32(env, -EBUSY);
   if (m->shared()) a.state().flush_commands();
   const auto release = [](void* lender) { static_cast<Notice*>(lender)->tell(0); };
-  if (!m->append_block(IOBufferBlock::make(
-          IOBufferData::constant(data, n, release, a.state().notice(a.u32(2))))))
-    return js_i32(env, -EINVAL);
+  Notice* told = a.state().notice(a.u32(2));
+  Ref<IOBufferData> lent = IOBufferData::constant(data, n, release, told);
+  if (!lent) told->tell(ENOMEM);
+  if (!m->append_block(IOBufferBlock::make(std::move(lent)))) return js_i32(env, -ENOMEM);
   return js_int(env, static_cast<int64_t>(n));
 }
 
@@ -29,7 +30,7 @@ napi_value JsBufferLend(napi_env env, Args<3>& a) {
 napi_value JsBufferReserve(napi_env env, Args<2>& a) {
   MIOBuffer* m = a.state().buffer(a.u32(0));
   if (writer_busy(*m)) return js_i32(env, -EBUSY);
-  if (m->current_write_avail() == 0) m->add_block();
+  if (m->current_write_avail() == 0 && !m->add_block()) return js_i32(env, -ENOMEM);
   const IOBufferBlock* block = m->first_write_block();
   while (block->write_avail() == 0)
     block = block->next();

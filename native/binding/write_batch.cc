@@ -1,6 +1,8 @@
 #include "binding/write_batch.h"
 
+#include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "vc/write.h"
 
@@ -13,6 +15,10 @@ constexpr size_t kShareFrom = 256;
 
 VersionedId id_of(const int32_t* pair) {
   return make_id(static_cast<uint32_t>(pair[0]), static_cast<uint32_t>(pair[1]));
+}
+
+void lost(VersionedId id) {
+  if (VcPool::Handle vc = NetVConnection::pool().address(id)) vc->message_lost();
 }
 
 }  // namespace
@@ -31,15 +37,16 @@ void WriteBatch::send(const int32_t* commands, uint32_t n, const char* bytes, co
     const auto length = static_cast<size_t>(commands[size_t{i} * 4 + 3]);
     NetVConnection* vc = NetVConnection::pool().peek(id, owner);
     if (!vc) {
-      write(id, from, length, {.ignore_overcrowded = true});  // admitted when it was written
+      // It was admitted when it was written.
+      if (write(id, from, length, {.ignore_overcrowded = true}) == ENOMEM) lost(id);
       continue;
     }
     // The last one of several finds the others queued and does not overtake them.
     if (vc->batch_messages-- == 1 && vc->queued_bytes() == 0) {
-      vc->write_now(from, length);
+      if (!vc->write_now(from, length) && vc->can_send()) lost(id);
     } else {
       if (queued_at && queued_at != vc->handler) queued_at->run_writes();
-      vc->queue_write(from, length);
+      if (!vc->queue_write(from, length) && vc->can_send()) lost(id);
       queued_at = vc->handler;
     }
   }
@@ -54,10 +61,11 @@ int WriteBatch::fan_out(const int32_t* ids, uint32_t n, const char* bytes, size_
     if (!shared) {
       shared = IOBufferBlock::alloc(length <= index_to_size(kIndexMax) ? size_to_index(length)
                                                                        : -static_cast<int>(length));
+      if (!shared) return;
       std::memcpy(shared->end(), bytes, length);
       shared->fill(length);
     }
-    to.append(shared->clone(from, length - from));
+    if (Ref<IOBufferBlock> part = shared->clone(from, length - from)) to.append(std::move(part));
   };
   int accepted = 0;
   for (uint32_t i = 0; i < n; ++i) {
@@ -65,13 +73,13 @@ int WriteBatch::fan_out(const int32_t* ids, uint32_t n, const char* bytes, size_
     NetVConnection* vc = length > 0 ? NetVConnection::pool().peek(id, owner) : nullptr;
     int code = 0;
     if (vc && !vc->write_refusal() && !vc->overcrowded() && vc->can_send()) {
-      vc->write_now(bytes, length, refer);
+      if (!vc->write_now(bytes, length, refer)) code = ENOMEM;
     } else if (length < kShareFrom) {
       code = write(id, bytes, length);
     } else {
       BlockChain message;
       refer(0, message);
-      code = write(id, message);
+      code = message.empty() && length > 0 ? ENOMEM : write(id, message);
     }
     results[i] = code;
     accepted += code == 0;

@@ -16,6 +16,7 @@ Ref<IOBufferData> IOBufferData::alloc(int size_index) {
 Ref<IOBufferData> IOBufferData::constant(const void* memory, size_t n, ReleaseFn release,
                                          void* context) {
   IOBufferData* d = BlockPool::take_data(kConstant);
+  if (!d) return {};
   d->data_ =
       static_cast<char*>(const_cast<void*>(memory));  // never written: blocks over it have no room
   d->size_ = n;
@@ -30,7 +31,8 @@ void IOBufferData::on_zero(IOBufferData* d) {
 }
 
 Ref<IOBufferBlock> IOBufferBlock::make(Ref<IOBufferData> data) {
-  IOBufferBlock* b = BlockPool::take_block();
+  IOBufferBlock* b = data ? BlockPool::take_block() : nullptr;
+  if (!b) return {};
   b->start_ = 0;
   b->buf_end_ = data->size();
   b->end_.store(data->is_constant() ? data->size() : 0, std::memory_order_relaxed);
@@ -41,6 +43,7 @@ Ref<IOBufferBlock> IOBufferBlock::make(Ref<IOBufferData> data) {
 Ref<IOBufferBlock> IOBufferBlock::clone(size_t offset, size_t n) const {
   NETVC_CHECK(offset <= read_avail() && n <= read_avail() - offset);
   IOBufferBlock* b = BlockPool::take_block();
+  if (!b) return {};
   b->data_ = data_;
   b->start_ = start_ + offset;
   b->buf_end_ = b->start_ + n;
@@ -50,6 +53,7 @@ Ref<IOBufferBlock> IOBufferBlock::clone(size_t offset, size_t n) const {
 
 Ref<IOBufferBlock> IOBufferBlock::split_room() {
   IOBufferBlock* b = BlockPool::take_block();
+  if (!b) return {};
   b->data_ = data_;
   b->start_ = end_.load(std::memory_order_relaxed);
   b->end_.store(b->start_, std::memory_order_relaxed);

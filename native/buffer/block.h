@@ -43,10 +43,12 @@ class IOBufferData : public RefCounted<IOBufferData> {
  public:
   using ReleaseFn = void (*)(void* context);
 
-  /// Pool memory (0..14) or malloc (negative). Any thread; contents are undefined.
+  /// Pool memory (0..14) or malloc (negative). Any thread; contents are undefined. Null without
+  /// memory, as all that is made here.
   static Ref<IOBufferData> alloc(int size_index);
   /// Memory lent by the caller until the last block that shares it is gone: then release(context)
-  /// runs once, on the thread that dropped the last reference. Null: the memory is immortal.
+  /// runs once, on the thread that dropped the last reference; null: the memory is immortal. Where
+  /// the answer is null, nothing was lent.
   static Ref<IOBufferData> constant(const void* memory, size_t n, ReleaseFn release, void* context);
 
   char* data() const { return data_; }
@@ -77,7 +79,8 @@ class IOBufferData : public RefCounted<IOBufferData> {
 
 class IOBufferBlock : public RefCounted<IOBufferBlock> {
  public:
-  /// A block over all of data's room; constant data is readable at once and has no room.
+  /// A block over all of data's room; constant data is readable at once and has no room. Null
+  /// without memory, or without data: the same holds for what follows.
   static Ref<IOBufferBlock> make(Ref<IOBufferData> data);
   static Ref<IOBufferBlock> alloc(int size_index) { return make(IOBufferData::alloc(size_index)); }
   /// Shares n bytes from this block's start + offset; zero room (BUF-6).
@@ -85,6 +88,12 @@ class IOBufferBlock : public RefCounted<IOBufferBlock> {
 
   /// Gives this block's room up, to a block of its own over the same data. [writer]
   Ref<IOBufferBlock> split_room();
+
+  /// Gives up the first n of its readable bytes. Only for who has the block to itself.
+  void drop_front(size_t n) {
+    NETVC_ASSERT(n <= read_avail());
+    start_ += n;
+  }
 
   const char* start() const { return data_->data() + start_; }
   char* end() const { return data_->data() + end_.load(std::memory_order_relaxed); }

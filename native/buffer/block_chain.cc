@@ -6,27 +6,27 @@
 
 namespace netvc {
 
-void BlockChain::append(const void* from, size_t n) {
+bool BlockChain::append(const void* from, size_t n) {
   const auto* bytes = static_cast<const char*>(from);
-  while (n > 0) {
-    if (!tail_ || tail_->write_avail() == 0) {
-      const int index = std::clamp(size_to_index(n), kIndexLarge, kIndex64K);
-      Ref<IOBufferBlock> b = IOBufferBlock::alloc(index);
-      IOBufferBlock* raw = b.get();
-      if (tail_) {
-        tail_->set_next(std::move(b));
-      } else {
-        head_ = b.detach();
-      }
-      tail_ = raw;
-    }
-    const size_t take = std::min(n, tail_->write_avail());
-    std::memcpy(tail_->end(), bytes, take);
-    tail_->fill(take);
-    bytes += take;
-    n -= take;
-    size_ += static_cast<int64_t>(take);
+  const size_t here = std::min(n, tail_ ? tail_->write_avail() : 0);
+  BlockChain more;  // first, since it may be that there is no memory
+  for (size_t at = here; at < n;) {
+    Ref<IOBufferBlock> b =
+        IOBufferBlock::alloc(std::clamp(size_to_index(n - at), kIndexLarge, kIndex64K));
+    if (!b) return false;
+    const size_t take = std::min(n - at, b->write_avail());
+    std::memcpy(b->end(), bytes + at, take);
+    b->fill(take);
+    more.append(std::move(b));
+    at += take;
   }
+  if (here > 0) {
+    std::memcpy(tail_->end(), bytes, here);
+    tail_->fill(here);
+    size_ += static_cast<int64_t>(here);
+  }
+  append(more);
+  return true;
 }
 
 void BlockChain::append(Ref<IOBufferBlock> b) {
@@ -52,12 +52,7 @@ void BlockChain::append(BlockChain& other) {
     return;
   }
   if (other.head_offset_ > 0) {
-    // A partly consumed head cannot be linked as it is: its offset belongs to the chain.
-    Ref<IOBufferBlock> rest =
-        other.head_->clone(other.head_offset_, other.head_->read_avail() - other.head_offset_);
-    if (IOBufferBlock* next = other.head_->next()) rest->set_next(Ref<IOBufferBlock>(next));
-    if (other.tail_ == other.head_) other.tail_ = rest.get();
-    Ref<IOBufferBlock>::drop(std::exchange(other.head_, rest.detach()));
+    other.head_->drop_front(other.head_offset_);  // which belongs to the chain
   }
   tail_->set_next(Ref<IOBufferBlock>::adopt(std::exchange(other.head_, nullptr)));
   tail_ = std::exchange(other.tail_, nullptr);

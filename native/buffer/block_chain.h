@@ -23,11 +23,11 @@ class BlockChain {
   int64_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
-  /// Copies.
-  void append(const void* from, size_t n);
+  /// Copies. False without memory, and nothing is appended.
+  [[nodiscard]] bool append(const void* from, size_t n);
   /// By reference: the block's readable bytes.
   void append(Ref<IOBufferBlock> b);
-  /// Moves everything of `other` behind what is here.
+  /// Moves everything of `other`, whose blocks are its alone, behind what is here.
   void append(BlockChain& other);
   int iovecs(iovec* iov, int max, int64_t* bytes) const;
   /// n <= size().

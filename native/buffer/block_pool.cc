@@ -1,7 +1,5 @@
 #include "buffer/block_pool.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -10,6 +8,7 @@
 #include <vector>
 
 #include "base/counter.h"
+#include "base/system_memory.h"
 
 namespace netvc {
 
@@ -124,24 +123,29 @@ struct BlockPool::Impl {
     return owner.cache;
   }
 
-  // Under the reserve's mutex: cuts a new slab into free pieces of one class.
+  // Under the reserve's mutex: cuts a new slab into free pieces of one class, if there is memory.
   static void grow(Reserve& r, int index) {
     if (index == kShell) {
-      for (int i = 0; i < 64; ++i)
-        push(r.data[kShell], new IOBufferData());
+      IOBufferData* shells = make<IOBufferData>(64);
+      for (int i = 0; shells && i < 64; ++i)
+        push(r.data[kShell], shells + i);
       return;
     }
     const size_t piece = index_to_size(index);
     const size_t bytes =
         std::max(piece, std::clamp<size_t>(piece * 16, size_t{64} << 10, size_t{1} << 20));
-    void* m = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (m == MAP_FAILED) throw_out_of_memory();
-    auto* memory = static_cast<char*>(m);
+    IOBufferData* next = make<IOBufferData>(bytes / piece);
+    if (!next) return;
+    auto* memory = static_cast<char*>(SystemMemory::map(bytes));
+    if (!memory) {
+      delete[] next;
+      return;
+    }
     r.slab_by_end[memory + bytes] = static_cast<int>(r.slabs.size());
     r.slabs.push_back({memory, bytes});
     r.bytes += bytes;
     for (size_t at = bytes; at >= piece; at -= piece) {
-      auto* d = new IOBufferData();
+      IOBufferData* d = next++;
       d->data_ = memory + at - piece;
       d->size_ = piece;
       d->size_index_ = index;
@@ -150,9 +154,10 @@ struct BlockPool::Impl {
       push(r.data[index], d);
     }
   }
-  [[noreturn]] static void throw_out_of_memory() {
-    // Running out of address space is not survivable for the process: say so and stop.
-    check_failed("memory for a block slab", __FILE__, __LINE__);
+  // n of them, which are never given back.
+  template <class T>
+  static T* make(size_t n) {
+    return SystemMemory::granted() ? new (std::nothrow) T[n] : nullptr;
   }
 
   static IOBufferData* refill_data(Cache& c, int index) {
@@ -166,8 +171,9 @@ struct BlockPool::Impl {
     Reserve& r = reserve();
     std::lock_guard<std::mutex> lock(r.mutex);
     if (!r.blocks.top) {
-      for (size_t i = 0; i < 64; ++i)
-        push(r.blocks, new IOBufferBlock());
+      IOBufferBlock* more = make<IOBufferBlock>(64);
+      for (size_t i = 0; more && i < 64; ++i)
+        push(r.blocks, more + i);
     }
     move(r.blocks, c.blocks, kBlockCache / 2);
     return pop(c.blocks);
@@ -195,12 +201,16 @@ IOBufferData* BlockPool::take_data(int size_index) {
   const int list = size_index < 0 || size_index >= kShell ? kShell : size_index;
   IOBufferData* d = Impl::pop(c.data[list]);
   if (!d) d = Impl::refill_data(c, list);
+  if (!d) return nullptr;
   if (list == kShell) {
     d->size_index_ = size_index;
     if (size_index < 0) {
       d->size_ = static_cast<size_t>(-static_cast<int64_t>(size_index));
-      d->data_ = static_cast<char*>(std::malloc(d->size_));
-      if (!d->data_) Impl::throw_out_of_memory();
+      d->data_ = static_cast<char*>(SystemMemory::take(d->size_));
+      if (!d->data_) {
+        Impl::push(c.data[kShell], d);
+        return nullptr;
+      }
     }
   }
   c.live_data.add(1);
@@ -228,9 +238,10 @@ void BlockPool::give_data(IOBufferData* d) {
 
 IOBufferBlock* BlockPool::take_block() {
   Impl::Cache& c = Impl::cache();
-  c.live_blocks.add(1);
   IOBufferBlock* b = Impl::pop(c.blocks);
-  return b ? b : Impl::refill_blocks(c);
+  if (!b) b = Impl::refill_blocks(c);
+  if (b) c.live_blocks.add(1);
+  return b;
 }
 
 void BlockPool::give_block(IOBufferBlock* b) {

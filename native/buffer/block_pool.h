@@ -24,8 +24,10 @@ struct Slab {
 
 class BlockPool {
  public:
+  /// Null without memory.
   static IOBufferData* take_data(int size_index);
   static void give_data(IOBufferData* d);
+  /// Null without memory.
   static IOBufferBlock* take_block();
   static void give_block(IOBufferBlock* b);
 

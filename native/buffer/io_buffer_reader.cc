@@ -195,7 +195,7 @@ int64_t MIOBuffer::write(IOBufferReader* r, int64_t n, int64_t offset) {
   int64_t added = 0;
   // r may read this very buffer: what is added here is beyond the end that was set before.
   r->for_each_piece(offset, n, [&](IOBufferBlock& b, size_t at, int64_t piece) {
-    NETVC_CHECK(append_block(b.clone(at, static_cast<size_t>(piece))));
+    if (!append_block(b.clone(at, static_cast<size_t>(piece)))) return false;
     added += piece;
     return true;
   });
@@ -205,13 +205,10 @@ int64_t MIOBuffer::write(IOBufferReader* r, int64_t n, int64_t offset) {
 int64_t MIOBuffer::add(IOBufferReader* r, int64_t n, int64_t offset) {
   int64_t added = 0;
   r->for_each_piece(offset, n, [&](IOBufferBlock& b, size_t at, int64_t piece) {
-    if (may_keep(b, piece)) {
-      link(b.clone(at, static_cast<size_t>(piece)));
-    } else {
-      write(b.start() + at, piece);
-    }
-    added += piece;
-    return true;
+    const bool done = may_keep(b, piece) ? link(b.clone(at, static_cast<size_t>(piece)))
+                                         : write(b.start() + at, piece) == piece;
+    if (done) added += piece;
+    return done;
   });
   return added;
 }

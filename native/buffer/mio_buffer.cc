@@ -18,7 +18,7 @@ Ref<MIOBuffer> MIOBuffer::create_empty(int size_index, int64_t mark) {
 
 Ref<MIOBuffer> MIOBuffer::create(int size_index, int64_t mark) {
   Ref<MIOBuffer> m = create_empty(size_index, mark);
-  m->add_block();
+  static_cast<void>(m->add_block());  // or when something is added
   return m;
 }
 
@@ -135,16 +135,39 @@ void MIOBuffer::start_chain(Ref<IOBufferBlock> b) {
   writer_ = b.detach();
 }
 
-void MIOBuffer::add_block() {
+bool MIOBuffer::add_block() {
   Ref<IOBufferBlock> b = IOBufferBlock::alloc(size_index_);
-  if (!writer_) return start_chain(std::move(b));
+  if (!b) return false;
+  if (!writer_) {
+    start_chain(std::move(b));
+    return true;
+  }
   IOBufferBlock* last = writer_;
   while (last->next())
     last = last->next();
   last->set_next(std::move(b));
+  return true;
+}
+
+// Blocks until there is room for n bytes.
+bool MIOBuffer::make_room(int64_t n) {
+  n -= current_write_avail();
+  if (n > 0 && !writer_) {
+    if (!add_block()) return false;
+    n -= static_cast<int64_t>(writer_->write_avail());
+  }
+  for (IOBufferBlock* last = writer_; n > 0; last = last->next()) {
+    if (last->next()) continue;
+    Ref<IOBufferBlock> b = IOBufferBlock::alloc(size_index_);
+    if (!b) return false;
+    n -= static_cast<int64_t>(b->write_avail());
+    last->set_next(std::move(b));
+  }
+  return true;
 }
 
 bool MIOBuffer::append_block(Ref<IOBufferBlock> b) {
+  if (!b) return false;
   const auto n = static_cast<int64_t>(b->read_avail());
   if (n <= 0 || b->next()) return false;
   if (!writer_) {
@@ -164,9 +187,10 @@ bool MIOBuffer::append_block(Ref<IOBufferBlock> b) {
 // --- adding in bounded memory
 // ---------------------------------------------------------------------
 
-// As append_block, but the room that is here goes on behind b. Left behind it would be lost, and a
-// small piece before each shared one would cost a block.
-void MIOBuffer::link(Ref<IOBufferBlock> b) {
+// As append_block, of a block with bytes, but the room that is here goes on behind b. Left behind
+// it would be lost, and a small piece before each shared one would cost a block.
+bool MIOBuffer::link(Ref<IOBufferBlock> b) {
+  if (!b) return false;
   Ref<IOBufferBlock> room;
   if (writer_ && writer_->write_avail() > 0) {
     room = writer_->split_room();
@@ -176,6 +200,7 @@ void MIOBuffer::link(Ref<IOBufferBlock> b) {
   IOBufferBlock* block = b.get();
   NETVC_CHECK(append_block(std::move(b)));
   if (room) block->set_next(std::move(room));
+  return true;
 }
 
 // Bytes that the slowest reader has not consumed, whatever its limit.
@@ -216,18 +241,16 @@ int64_t MIOBuffer::remove_append(IOBufferReader* r) {
   const int64_t moved = write(r);
   MIOBuffer* from = r->mbuf();
   NETVC_CHECK(r->consume(moved));
-  if (!from->release_if_drained()) from->set_writer(nullptr);
+  if (!from->release_if_drained() && r->read_avail() == 0) from->set_writer(nullptr);
   return moved;
 }
 
 int64_t MIOBuffer::write(const void* from, int64_t n) {
   const auto* bytes = static_cast<const char*>(from);
   int64_t left = n;
-  if (n <= 0) return 0;
-  if (!writer_) add_block();
+  if (n <= 0 || !make_room(n)) return 0;
   while (left > 0) {
     if (writer_->write_avail() == 0) {
-      if (!writer_->next()) add_block();
       set_writer(writer_->next());
       continue;
     }
@@ -262,7 +285,7 @@ int64_t MIOBuffer::current_write_avail() const {
 }
 
 int64_t MIOBuffer::write_avail() {
-  if (!high_water() && current_low_water()) add_block();
+  if (!high_water() && current_low_water()) static_cast<void>(add_block());
   return current_write_avail();
 }
 

@@ -151,9 +151,11 @@ class MIOBuffer : public RefCounted<MIOBuffer> {
   /// [quiet] Whoever knew r by its number does not know it any more; position and limit stay.
   void renew_reader(IOBufferReader* r) { r->life_.fetch_add(4, std::memory_order_acq_rel); }
 
-  /// [writer] Copies everything, adding blocks as needed, whatever the water mark. Returns n.
+  /// [writer] Copies everything, adding blocks as needed, whatever the water mark. Returns n, or
+  /// 0 without memory for all of it.
   int64_t write(const void* from, int64_t n);
-  /// [writer] Adds by reference up to n bytes of r from offset; r is not consumed (BUF-6).
+  /// [writer] Adds by reference up to n bytes of r from offset; r is not consumed (BUF-6). Fewer
+  /// than there are when memory ends.
   int64_t write(IOBufferReader* r, int64_t n = kNoLimit, int64_t offset = 0);
   /// [writer] The same in bounded memory (PV-13). Pieces below kByReference are copied together. A
   /// larger one is shared if it is much of the block that it keeps alive, or as long as all such
@@ -162,7 +164,8 @@ class MIOBuffer : public RefCounted<MIOBuffer> {
   int64_t add(IOBufferReader* r, int64_t n = kNoLimit, int64_t offset = 0);
   static constexpr int64_t kByReference = 128;
   static constexpr int64_t kKeptPerByte = 4;
-  /// [writer] Takes a single block with at least one readable byte; false otherwise (BUF-11).
+  /// [writer] Takes a single block with at least one readable byte; false otherwise (BUF-11), also
+  /// of none.
   [[nodiscard]] bool append_block(Ref<IOBufferBlock> b);
   /// [writer; the other buffer quiet] Moves all that r can read in another buffer here and leaves
   /// that buffer without writer. What its other readers have not read yet stays theirs.
@@ -172,7 +175,8 @@ class MIOBuffer : public RefCounted<MIOBuffer> {
   [[nodiscard]] bool fill(int64_t n);
   /// [writer] Room of the chain; never adds a block.
   int64_t current_write_avail() const;
-  /// [writer] Adds one block iff !high_water() && current_low_water(), then the room (BUF-9).
+  /// [writer] Adds one block iff !high_water() && current_low_water(), then the room (BUF-9): none,
+  /// where there should be some, means no memory.
   int64_t write_avail();
   int64_t block_write_avail() const {
     return writer_ ? static_cast<int64_t>(writer_->write_avail()) : 0;
@@ -180,7 +184,8 @@ class MIOBuffer : public RefCounted<MIOBuffer> {
   IOBufferBlock* first_write_block() const { return writer_; }
   /// [writer] Room as iovecs, trimmed so that the sum never exceeds limit, skipping `skip` bytes.
   int room_iovecs(iovec* iov, int max, int64_t limit, int64_t skip = 0) const;
-  void add_block();
+  /// [writer] False without memory.
+  [[nodiscard]] bool add_block();
 
   /// [writer] read_avail of the slowest reader; without readers the writer block's bytes. Any
   /// thread: a snapshot.
@@ -218,7 +223,8 @@ class MIOBuffer : public RefCounted<MIOBuffer> {
   void set_writer(IOBufferBlock* b);
   bool is_drained(const IOBufferReader& r) const;
   void start_chain(Ref<IOBufferBlock> b);
-  void link(Ref<IOBufferBlock> b);
+  bool link(Ref<IOBufferBlock> b);
+  bool make_room(int64_t n);
   bool may_keep(const IOBufferBlock& b, int64_t piece);
   int64_t most_unread() const;
   void publish(int64_t n) {

@@ -4,7 +4,7 @@
 #include <mutex>
 #include <utility>
 
-#include "base/assert.h"
+#include "base/system_memory.h"
 
 namespace netvc {
 
@@ -38,12 +38,6 @@ struct Stack {
     return p;
   }
 };
-
-void* from_system(size_t n) {
-  void* p = std::malloc(n);
-  NETVC_CHECK(p != nullptr);
-  return p;
-}
 
 }  // namespace
 
@@ -121,20 +115,20 @@ thread_local bool SmallMemory::Impl::t_gone = false;
 
 #ifdef __SANITIZE_ADDRESS__
 
-void* SmallMemory::take(size_t n) { return from_system(n); }
+void* SmallMemory::take(size_t n) { return SystemMemory::take(n); }
 void SmallMemory::give(void* p, size_t) { std::free(p); }
 
 #else
 
 void* SmallMemory::take(size_t n) {
-  if (n > kMax) return from_system(n);
+  if (n > kMax) return SystemMemory::take(n);
   const size_t c = class_of(n);
   Impl::Cache* cache = Impl::cache();
-  if (!cache) return from_system(bytes_of(c));
+  if (!cache) return SystemMemory::take(bytes_of(c));
   Impl::Class& mine = cache->classes[c];
   if (Piece* p = mine.now.pop()) return p;
   Piece* batch = mine.full ? std::exchange(mine.full, nullptr) : Impl::take_batch(c);
-  if (!batch) return from_system(bytes_of(c));
+  if (!batch) return SystemMemory::take(bytes_of(c));
   mine.now = {batch->next, batch_of(c) - 1};
   return batch;
 }

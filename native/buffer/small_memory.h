@@ -15,8 +15,8 @@ namespace netvc {
 
 class SmallMemory {
  public:
-  /// At least n bytes, aligned for everything. Sizes are rounded up to kStep; beyond kMax it is
-  /// malloc.
+  /// At least n bytes, aligned for everything; null without memory. Sizes are rounded up to kStep;
+  /// beyond kMax it is malloc.
   static void* take(size_t n);
   /// What take(n) gave.
   static void give(void* p, size_t n);

@@ -266,9 +266,12 @@ bool Acceptor::accept_one() {
     con.ticket = std::move(ticket);
     con.apply_options(socket_->options().connection);
     handler->counters.accepted.add();
-    if (NetVConnection* vc = NetVConnection::create(std::move(con), VcContext::kInbound))
+    if (NetVConnection* vc = NetVConnection::create(std::move(con), VcContext::kInbound)) {
       hand_over(vc);
-    return true;
+      return true;
+    }
+    pause_until(monotonic_now() + kPause);  // no memory for it
+    return false;
   }
   handler->counters.accept_errors.add(fd != -EAGAIN);
   switch (-fd) {

@@ -111,7 +111,10 @@ void NetVConnection::read_from_net() {
   if (pair_at_end()) [[unlikely]]
     return end_of_read(pair_->take(*buf, 0));  // told also when the buffer is full (PV-16)
 
-  const int64_t toread = std::min(read_room(*buf), vio.ntodo());
+  const int64_t room = read_room(*buf);
+  if (room == 0 && !by_reference() && buf->has_room()) [[unlikely]]
+    return end_of_read(-ENOMEM);
+  const int64_t toread = std::min(room, vio.ntodo());
   if (toread > 0) {
     const int64_t got = by_reference() ? fill_from_pair(*buf, toread) : fill_from_net(*buf, toread);
     if (got == 0) return;  // end_of_read() has told what there was to tell

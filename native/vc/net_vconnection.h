@@ -66,14 +66,16 @@ class NetVConnection final : public VConnection, public NetEvent {
   bool set_data(int id, void* data) override;
 
   // --- messages of this thread; other threads use vc/write.h
-  /// Queues n bytes by copy; the next write pass sends them. False when nothing more can be sent.
+  /// Queues n bytes by copy; the next write pass sends them. False when nothing more can be sent,
+  /// and, as of all of these, without memory: then can_send() still holds, and nothing was queued.
   bool queue_write(const void* data, size_t n);
   /// The same by reference; takes the message's blocks.
   bool queue_write(BlockChain& message);
   /// Sends at once, without copying, when nothing is in front; queues what the kernel did not take.
+  /// Without memory for that the connection fails, since the peer has a part of the message.
   bool write_now(const void* data, size_t n);
   /// The same, of a message that several connections share: rest(from, chain) gives the blocks of
-  /// what is left from there on, when not everything could be sent at once.
+  /// what is left from there on, when not everything could be sent at once, or none without memory.
   template <class F>
   bool write_now(const void* data, size_t n, F rest) {
     if (!can_send()) return false;
@@ -81,9 +83,12 @@ class NetVConnection final : public VConnection, public NetEvent {
     if (sent == n) return true;
     BlockChain left;
     rest(sent, left);
-    append(left);
-    return true;
+    if (!left.empty() && append(left)) return true;
+    if (sent > 0) message_lost();
+    return false;
   }
+  /// There was no memory for a message that had been accepted: the connection fails with ENOMEM.
+  void message_lost();
   int64_t queued_bytes() const { return out_.size(); }
   bool can_send() const { return !closed_now() && stream_open(); }
   /// Tells 0 as soon as unsent() <= mark, maybe at once; otherwise why it never will. Not on the
@@ -377,8 +382,8 @@ class NetVConnection final : public VConnection, public NetEvent {
   ssize_t write_to_kernel(const iovec* iov, int count, unsigned* needs);
   Sent send_queued();
   void take_messages();
-  void append(const void* data, size_t n);
-  void append(BlockChain& message);
+  bool append(const void* data, size_t n);
+  bool append(BlockChain& message);
   size_t write_some(const void* data, size_t n);
   bool can_send_at_once() const;
   size_t try_send(const void* data, size_t n);

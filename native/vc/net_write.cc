@@ -261,31 +261,33 @@ void NetVConnection::on_write_deadline(void* p) {
 bool NetVConnection::queue_write(const void* data, size_t n) {
   if (!can_send()) return false;
   take_messages();
-  append(data, n);
-  return true;
+  return append(data, n);
 }
 
 bool NetVConnection::queue_write(BlockChain& message) {
   if (!can_send()) return false;
   take_messages();
-  append(message);
+  return append(message);
+}
+
+bool NetVConnection::append(const void* data, size_t n) {
+  const int64_t before = out_.requests();
+  if (!out_.append(data, n)) return false;
+  unsent_.add(static_cast<int64_t>(n), out_.requests() - before);
+  update_interest(Side::kWrite);
   return true;
 }
 
-void NetVConnection::append(const void* data, size_t n) {
-  const int64_t before = out_.requests();
-  out_.append(data, n);
-  unsent_.add(static_cast<int64_t>(n), out_.requests() - before);
-  update_interest(Side::kWrite);
-}
-
-void NetVConnection::append(BlockChain& message) {
+bool NetVConnection::append(BlockChain& message) {
   const int64_t before = out_.requests();
   const int64_t n = message.size();
-  out_.append(message);
+  if (!out_.append(message)) return false;
   unsent_.add(n, out_.requests() - before);
   update_interest(Side::kWrite);
+  return true;
 }
+
+void NetVConnection::message_lost() { set_failed(pool().address(id_), ENOMEM, {}); }
 
 // The beginning of a message, when nothing is in front of it and the kernel was not seen full: how
 // much has left. When that is nothing, what others have submitted before is in the queue. When it
@@ -317,8 +319,9 @@ size_t NetVConnection::try_send(const void* data, size_t n) {
 bool NetVConnection::write_now(const void* data, size_t n) {
   if (!can_send()) return false;
   const size_t sent = write_some(data, n);
-  if (sent < n) append(static_cast<const char*>(data) + sent, n - sent);
-  return true;
+  if (sent == n || append(static_cast<const char*>(data) + sent, n - sent)) return true;
+  if (sent > 0) message_lost();
+  return false;
 }
 
 }  // namespace netvc

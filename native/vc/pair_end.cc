@@ -69,20 +69,22 @@ ssize_t PairEnd::take(MIOBuffer& buf, int64_t n) {
   const bool ended = lane.write_ended.load(std::memory_order_acquire);
   const int64_t there = std::min(lane.reader->read_avail(), n);
   if (there <= 0) return end_of(lane, ended);
-  buf.add(lane.reader, there);
-  NETVC_CHECK(lane.reader->consume(there));
-  moved(there, kWakeWrite);
-  return there;
+  const int64_t taken = buf.add(lane.reader, there);
+  if (taken == 0) return -ENOMEM;
+  NETVC_CHECK(lane.reader->consume(taken));
+  moved(taken, kWakeWrite);
+  return taken;
 }
 
 ssize_t PairEnd::give(IOBufferReader& r, int64_t n) {
   if (refused()) return -EPIPE;
   n = std::min(n, room_out());
   if (n <= 0) return -EAGAIN;
-  out().buf->add(&r, n);
-  NETVC_CHECK(r.consume(n));
-  moved(n, kWakeRead);
-  return n;
+  const int64_t given = out().buf->add(&r, n);
+  if (given == 0) return -ENOMEM;
+  NETVC_CHECK(r.consume(given));
+  moved(given, kWakeRead);
+  return given;
 }
 
 ssize_t PairEnd::read(Connection&, const iovec* iov, int count, unsigned* needs) {
@@ -103,9 +105,14 @@ ssize_t PairEnd::write(Connection&, const iovec* iov, int count, unsigned* needs
   const int64_t room = room_out();
   if (room <= 0) return -EAGAIN;
   int64_t n = 0;
-  for (int i = 0; i < count && n < room; ++i)
-    n +=
-        out().buf->write(iov[i].iov_base, std::min(static_cast<int64_t>(iov[i].iov_len), room - n));
+  for (int i = 0; i < count && n < room; ++i) {
+    const int64_t part = std::min(static_cast<int64_t>(iov[i].iov_len), room - n);
+    if (out().buf->write(iov[i].iov_base, part) < part) {
+      if (n == 0) return -ENOMEM;
+      break;
+    }
+    n += part;
+  }
   moved(n, kWakeRead);
   return n;
 }

@@ -61,12 +61,13 @@ int64_t NetVConnection::fill_from_pair(MIOBuffer& buf, int64_t toread) {
       int64_t n = 0;
       unread_->iovecs(&from, 1, &n);
       const int64_t part = std::min(n, toread - got);
-      buf.write(from.iov_base, part);
+      if (buf.write(from.iov_base, part) < part) break;
       unread_->consume(part);
       got += part;
     }
     if (unread_->empty()) unread_.reset();
     read_vio.ndone += got;
+    if (got == 0) end_of_read(-ENOMEM);
     return got;
   }
   const ssize_t r = pending_read_ <= 0 ? pending_read_ : pair_->take(buf, toread);

@@ -45,18 +45,31 @@ void SendQueue::unlink(WriteRequest* r) {
 }
 
 WriteRequest* SendQueue::plain_tail() {
-  if (!tail_ || !tail_->is_plain()) link(WriteRequest::make(size_t{0}));
-  return tail_;
+  if (tail_ && tail_->is_plain()) return tail_;
+  WriteRequest* r = WriteRequest::make(size_t{0});
+  if (r) link(r);
+  return r;
 }
 
-void SendQueue::append(const void* data, size_t n) {
-  plain_tail()->append(data, n);
-  size_ += static_cast<int64_t>(n);
+bool SendQueue::append(const void* data, size_t n) {
+  WriteRequest* r = plain_tail();
+  if (!r) return false;
+  const bool done = r->append(data, n);
+  if (done) {
+    size_ += static_cast<int64_t>(n);
+  } else if (r->size() == 0) {  // made for this
+    unlink(r);
+    r->destroy();
+  }
+  return done;
 }
 
-void SendQueue::append(BlockChain& message) {
+bool SendQueue::append(BlockChain& message) {
+  WriteRequest* r = plain_tail();
+  if (!r) return false;
   size_ += message.size();
-  plain_tail()->append(message);
+  r->append(message);
+  return true;
 }
 
 uint64_t SendQueue::append(WriteRequest* r) {

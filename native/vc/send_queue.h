@@ -25,10 +25,10 @@ class SendQueue {
   /// Requests that it holds: messages may have been joined.
   int64_t requests() const { return requests_; }
 
-  /// Copies.
-  void append(const void* data, size_t n);
-  /// By reference; takes the blocks.
-  void append(BlockChain& message);
+  /// Copies. False without memory, and nothing is appended.
+  [[nodiscard]] bool append(const void* data, size_t n);
+  /// By reference; takes the blocks. False as above.
+  [[nodiscard]] bool append(BlockChain& message);
   /// Takes the request, which may be gone then; its order in the queue.
   uint64_t append(WriteRequest* r);
 

@@ -29,6 +29,7 @@ int64_t WriteRequest::live() { return counter().get(); }
 
 WriteRequest* WriteRequest::make(size_t n) {
   void* memory = SmallMemory::take(sizeof(WriteRequest) + n);
+  if (!memory) return nullptr;
   counter().add(1);
   return new (memory) WriteRequest(n);
 }
@@ -36,10 +37,12 @@ WriteRequest* WriteRequest::make(size_t n) {
 WriteRequest* WriteRequest::make(const void* data, size_t n) {
   if (n <= kOwnMemory) {
     WriteRequest* r = make(n);
+    if (!r) return nullptr;
     std::memcpy(r->bytes(), data, n);
     return r;
   }
   WriteRequest* r = make(size_t{0});
+  if (!r) return nullptr;
   const char* from = static_cast<const char*>(data);
   while (n > 0) {
     // The largest block that it fills; a small one for the rest.
@@ -48,6 +51,10 @@ WriteRequest* WriteRequest::make(const void* data, size_t n) {
     index = std::clamp(index, kIndexLarge, kIndex64K);
     const size_t take = std::min(n, index_to_size(index));
     Ref<IOBufferBlock> b = IOBufferBlock::alloc(index);
+    if (!b) {
+      r->destroy();
+      return nullptr;
+    }
     std::memcpy(b->end(), from, take);
     b->fill(take);
     r->chain_.append(std::move(b));
@@ -59,13 +66,13 @@ WriteRequest* WriteRequest::make(const void* data, size_t n) {
 
 WriteRequest* WriteRequest::make(BlockChain& message) {
   WriteRequest* r = make(size_t{0});
-  r->chain_.append(message);
+  if (r) r->chain_.append(message);
   return r;
 }
 
-WriteRequest* WriteRequest::make(std::unique_ptr<UserMessage> message) {
+WriteRequest* WriteRequest::make(std::unique_ptr<UserMessage>& message) {
   WriteRequest* r = make(size_t{0});
-  r->user_ = std::move(message);
+  if (r) r->user_ = std::move(message);
   return r;
 }
 
@@ -108,7 +115,7 @@ void WriteRequest::consume(int64_t n) {
 
 bool WriteRequest::absorb(WriteRequest* r) {
   if (!is_plain() || !r->is_plain() || !r->chain_.empty() || r->own_ > kAbsorb) return false;
-  chain_.append(r->bytes(), r->own_);
+  if (!chain_.append(r->bytes(), r->own_)) return false;
   r->destroy();
   return true;
 }

@@ -32,6 +32,7 @@ class UserMessage {
 
 class WriteRequest {
  public:
+  /// Null without memory, as all of these; what was to be taken is untouched then.
   /// Room for n bytes, to be filled at bytes() before it is submitted.
   static WriteRequest* make(size_t n);
   /// Copies.
@@ -39,7 +40,7 @@ class WriteRequest {
   /// By reference: takes the blocks, and `message` is empty then.
   static WriteRequest* make(BlockChain& message);
   /// Without bytes until serialise(). Owns the message.
-  static WriteRequest* make(std::unique_ptr<UserMessage> message);
+  static WriteRequest* make(std::unique_ptr<UserMessage>& message);
   void destroy();
   /// What a user message has to say becomes the bytes; 0, or why it has none.
   int serialise();
@@ -54,8 +55,8 @@ class WriteRequest {
 
   /// Nobody cares when exactly it has left: it can be joined with its neighbours.
   bool is_plain() const { return !told && deadline == 0 && !user_; }
-  /// Appends to a plain request; the second form takes r when r is small, and says so.
-  void append(const void* data, size_t n) { chain_.append(data, n); }
+  /// Appends to a plain request; absorb() takes r when r is small, and says so.
+  [[nodiscard]] bool append(const void* data, size_t n) { return chain_.append(data, n); }
   void append(BlockChain& message) { chain_.append(message); }
   bool absorb(WriteRequest* r);
 

@@ -1,4 +1,4 @@
-import { threadId as here } from 'node:worker_threads'
+import { threadId as here, type Worker } from 'node:worker_threads'
 import type { Distribute, ListenOptions, VConnection, WorkerInfo } from 'netvc'
 import { describe, expect, test } from 'vitest'
 import { endsWell, runChild } from '../support/child.js'
@@ -181,10 +181,12 @@ describe('accepted connections are spread over workers', () => {
         const early = await storm
         const counts = tally(early)
         expect(Object.values(counts).reduce((a, b) => a + b)).toBe(150)
-        expect(counts['own']).toBeUndefined()
+        // A chooser may name the one that has just gone: then the own handler gets it.
+        if (typeof distribute === 'string') expect(counts['own']).toBeUndefined()
         expect(tally(await clients(world, address, 20))).toEqual(equally([workers[0]], 20))
         // What it had before, it still serves.
-        const { vc, by } = early.find((c) => c.by[0] === String(workers[1].threadId)) ?? early[0]
+        const of = (worker: Worker) => early.find((c) => c.by[0] === String(worker.threadId))
+        const { vc, by } = of(workers[1]) ?? of(workers[0])!
         vc.write('again\n')
         await eventually(() => by.length === 2, 'echoed')
       },

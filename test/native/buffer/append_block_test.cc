@@ -32,7 +32,7 @@ TEST_CASE("BUF-11 the room of an appended block is used, the room before it is n
   Ref<MIOBuffer> m = MIOBuffer::create(0);
   IOBufferReader* r = m->alloc_reader();
   put(*m, "one ");
-  m->add_block();
+  CHECK(m->add_block());
   CHECK(m->current_write_avail() == 252);
   CHECK(m->append_block(block_of("two ", 10)));
   CHECK(m->current_write_avail() == 10);

@@ -122,7 +122,7 @@ TEST_CASE("at rest: every way to add begins a new chain") {
     REQUIRE(m->fill(1));
     CHECK(take(r) == "f");
     REQUIRE(m->release_if_drained());
-    m->add_block();
+    CHECK(m->add_block());
     REQUIRE(m->release_if_drained());
     put(*m, "copied");
     CHECK(take(r) == "copied");
@@ -155,7 +155,7 @@ TEST_CASE("at rest: a buffer without readers keeps what nobody has read") {
   CHECK(m->release_if_drained());
   m->dealloc_reader(r);
   CHECK(m->release_if_drained());
-  m->add_block();
+  CHECK(m->add_block());
   CHECK(m->release_if_drained());
 }
 

@@ -26,7 +26,7 @@ std::string content(const BlockChain& c) {
   return s;
 }
 
-void add(BlockChain& c, std::string_view s) { c.append(s.data(), s.size()); }
+void add(BlockChain& c, std::string_view s) { CHECK(c.append(s.data(), s.size())); }
 
 }  // namespace
 

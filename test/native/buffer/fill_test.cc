@@ -54,8 +54,8 @@ TEST_CASE("BUF-7 fill goes over several blocks") {
     CAPTURE(n);
     Ref<MIOBuffer> m = MIOBuffer::create(0);
     IOBufferReader* r = m->alloc_reader();
-    m->add_block();
-    m->add_block();
+    CHECK(m->add_block());
+    CHECK(m->add_block());
     const std::string text = pattern(11, static_cast<size_t>(n));
     iovec iov[4];
     const int pieces = m->room_iovecs(iov, 4, kNoLimit);
@@ -74,7 +74,7 @@ TEST_CASE("BUF-7 more than the room is refused and changes nothing") {
   BlockCount count;
   Ref<MIOBuffer> m = MIOBuffer::create(0);
   IOBufferReader* r = m->alloc_reader();
-  m->add_block();
+  CHECK(m->add_block());
   put(*m, "abc");
   for (int64_t n : {int64_t{254}, INT64_MAX, int64_t{-1}, INT64_MIN}) {
     CAPTURE(n);
@@ -98,7 +98,7 @@ TEST_CASE("BUF-7 fill without a block") {
 TEST_CASE("F-009 room of the first block and of the chain") {
   BlockCount count;
   Ref<MIOBuffer> m = MIOBuffer::create(0);
-  m->add_block();
+  CHECK(m->add_block());
   CHECK(m->block_write_avail() == 128);
   CHECK(m->current_write_avail() == 256);
   IOBufferBlock* first = m->first_write_block();
@@ -114,8 +114,8 @@ TEST_CASE("F-009 room of the first block and of the chain") {
 TEST_CASE("room_iovecs: never more than limit, never more than max pieces, no empty piece") {
   BlockCount count;
   Ref<MIOBuffer> m = MIOBuffer::create(0);
-  m->add_block();
-  m->add_block();
+  CHECK(m->add_block());
+  CHECK(m->add_block());
   REQUIRE(m->fill(128));  // the first block is full and gives no piece
   iovec iov[4];
   for (int64_t limit = 1; limit <= 300; ++limit) {
@@ -137,8 +137,8 @@ TEST_CASE("room_iovecs: skip leaves out what an earlier call has filled") {
   BlockCount count;
   Ref<MIOBuffer> m = MIOBuffer::create(0);
   IOBufferReader* r = m->alloc_reader();
-  m->add_block();
-  m->add_block();
+  CHECK(m->add_block());
+  CHECK(m->add_block());
   put(*m, "x");
   const std::string text = pattern(3, 383);
   iovec iov[4];

@@ -52,7 +52,7 @@ class Machine {
       case 7:
         return limit();
       case 8:
-        return m_->add_block();
+        return void(m_->add_block());
       case 9:
         return rest();
       default:

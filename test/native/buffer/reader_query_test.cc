@@ -59,7 +59,7 @@ TEST_CASE_FIXTURE(Filled, "F-005 block_count counts the blocks with unread bytes
   CHECK(r->block_count() == 4);
   REQUIRE(r->consume(1));
   CHECK(r->block_count() == 3);
-  m->add_block();  // empty
+  CHECK(m->add_block());  // empty
   CHECK(r->block_count() == 3);
   r->reset();
   CHECK(r->block_count() == 0);

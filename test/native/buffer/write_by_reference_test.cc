@@ -125,7 +125,7 @@ TEST_CASE_FIXTURE(Two, "BUF-6 a buffer's own reader: what was unread is there tw
 
 TEST_CASE_FIXTURE(Two, "BUF-6 room behind the writer block is given up by an addition") {
   put(*to, "head ");
-  to->add_block();
+  CHECK(to->add_block());
   to->write(source, 4);
   CHECK(to->current_write_avail() == 0);
   put(*to, " tail");

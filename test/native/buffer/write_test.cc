@@ -48,8 +48,8 @@ TEST_CASE("BUF-6 write fills up the room that is there, in several blocks, befor
   BlockCount count;
   Ref<MIOBuffer> m = MIOBuffer::create(0);
   IOBufferReader* r = m->alloc_reader();
-  m->add_block();
-  m->add_block();
+  CHECK(m->add_block());
+  CHECK(m->add_block());
   CHECK(m->current_write_avail() == 3 * 128);
   const std::string text = pattern(7, 3 * 128);
   put(*m, text.substr(0, 100));

@@ -5,6 +5,7 @@
 #include "support/fault_injector.h"
 #include "support/forms.h"
 #include "support/leak_check.h"
+#include "support/no_memory.h"
 
 namespace netvc::test {
 
@@ -108,6 +109,27 @@ TEST_CASE_FIXTURE(Fixture,
     REQUIRE(loop.until([&] { return s.log.count() == before + 2; }));
     CHECK_GE(monotonic_now() - start, Acceptor::kPause);
   }
+  CHECK(s.log.errors.empty());
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "AC-6: a connection without memory for it is lost, and a pause follows") {
+  loop.settle();
+  RawPeer lost, second;
+  {
+    NoMemory none;
+    none.fill_connections();
+    lost = dial(s.address());
+    second = dial(s.address());
+    REQUIRE(loop.until([&] {
+      lost.take();
+      return lost.last() == 0 || lost.last() == -ECONNRESET;
+    }));
+    CHECK_EQ(s.log.count(), 0);
+    CHECK_FALSE(loop.h.has_work());
+    CHECK_LE(loop.h.next_timer(), monotonic_now() + Acceptor::kPause);
+  }
+  REQUIRE(loop.until([&] { return s.log.count() == 1; }));
   CHECK(s.log.errors.empty());
 }
 

@@ -54,7 +54,7 @@ struct Fixture {
   }
   BlockChain& chain(std::string_view s) {
     chain_.clear();
-    chain_.append(s.data(), s.size());
+    CHECK(chain_.append(s.data(), s.size()));
     return chain_;
   }
 

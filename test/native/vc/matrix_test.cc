@@ -121,7 +121,7 @@ const Call kCalls[] = {
     {"unread",
      [](Stage& s) {
        BlockChain bytes;
-       bytes.append("again", 5);
+       CHECK(bytes.append("again", 5));
        s.vc.unread(bytes);
      }},
     {"consume",

@@ -123,7 +123,7 @@ TEST_CASE_FIXTURE(Fixture, "write_now inside a callback queues; nothing nests") 
 
 TEST_CASE_FIXTURE(Fixture, "a chain of blocks is queued by reference and left empty") {
   BlockChain chain;
-  chain.append("by ", 3);
+  CHECK(chain.append("by ", 3));
   chain.append(block_of("reference"));
   CHECK(c->queue_write(chain));
   CHECK(chain.empty());

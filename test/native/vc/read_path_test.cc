@@ -78,7 +78,7 @@ TEST_CASE_FIXTURE(Fixture, "RD-6: a buffer without room costs no system call and
 TEST_CASE_FIXTURE(Fixture, "RD-7 F-031: 1024 pieces per call, several calls per activation") {
   Buf wide(kTiny, kNoLimit);
   for (int i = 0; i < 1500; ++i)
-    wide.m->add_block();
+    CHECK(wide.m->add_block());
   const std::string sent = pattern(0, 20'000);
   send_and_arrive(c, sent);
   c->do_io_read(&rec, static_cast<int64_t>(sent.size()), wide.m);
@@ -105,7 +105,7 @@ TEST_CASE_FIXTURE(Fixture, "RD-8 B-12: bytes first, the error behind them in the
     Recorder told;
     Buf room(kTiny, kNoLimit);
     for (int i = 0; i < 1100; ++i)
-      room.m->add_block();
+      CHECK(room.m->add_block());
     send_and_arrive(d, sent);
     faults.script(SocketOp::kRead, d->get_socket(), {kPass, fail(error)});
     d->do_io_read(&told, VIO::kUnlimited, room.m);

@@ -61,7 +61,7 @@ TEST_CASE_FIXTURE(Fixture, "plain messages share blocks: many small ones are one
     const std::string s = pattern(static_cast<uint64_t>(i) * 10, 10);
     all += s;
     if (i % 2) {
-      q.append(s.data(), s.size());
+      CHECK(q.append(s.data(), s.size()));
     } else {
       q.append(message(s, false));
     }
@@ -86,7 +86,7 @@ TEST_CASE_FIXTURE(Fixture, "an empty queue has no pieces and takes a consume of 
 
 TEST_CASE_FIXTURE(Fixture, "SW-12: who waits is answered in order, when the last byte has left") {
   q.append(message("aaaa", true));
-  q.append("bb", 2);
+  CHECK(q.append("bb", 2));
   q.append(message("cccc", true));
   q.append(message("dddd", true));
   CHECK_EQ(shown(), "aaaabbccccdddd");
@@ -104,7 +104,7 @@ TEST_CASE_FIXTURE(Fixture, "SW-12: who waits is answered in order, when the last
 
 TEST_CASE_FIXTURE(Fixture, "what comes behind a message with a notice does not join it") {
   q.append(message("first", true));
-  q.append("second", 6);
+  CHECK(q.append("second", 6));
   q.append(message("third", false));
   CHECK_EQ(finish(q.consume(5), 0), 1);
   CHECK_EQ(shown(), "secondthird");
@@ -124,7 +124,7 @@ TEST_CASE_FIXTURE(Fixture, "iovecs stops where a writev is full, and goes on fro
   BlockChain chain;
   for (const char* word : {"1", "2", "3", "4"})
     chain.append(block_of(word));
-  q.append(chain);
+  CHECK(q.append(chain));
   q.append(message("x", true));
   CHECK_EQ(shown(3), "123");
   CHECK_EQ(shown(5), "1234x");
@@ -133,14 +133,14 @@ TEST_CASE_FIXTURE(Fixture, "iovecs stops where a writev is full, and goes on fro
 
 TEST_CASE_FIXTURE(Fixture, "take_all gives everything in order and leaves it empty") {
   q.append(message("a", true));
-  q.append("b", 1);
+  CHECK(q.append("b", 1));
   q.append(message("c", true));
   WriteRequest* all = q.take_all();
   CHECK(q.empty());
   CHECK_EQ(shown(), "");
   CHECK_EQ(finish(all, 7), 3);
   CHECK_EQ(told.codes, std::vector{7, 7});
-  q.append("again", 5);  // it is usable afterwards
+  CHECK(q.append("again", 5));  // it is usable afterwards
   CHECK_EQ(shown(), "again");
   CHECK_EQ(q.consume(5), nullptr);
 }
@@ -148,7 +148,7 @@ TEST_CASE_FIXTURE(Fixture, "take_all gives everything in order and leaves it emp
 TEST_CASE_FIXTURE(Fixture, "deadlines: untouched messages are taken back, wherever they are") {
   q.append(message("aa", true, 30));
   q.append(message("bb", true, 10));
-  q.append("cc", 2);
+  CHECK(q.append("cc", 2));
   q.append(message("dd", true, 20));
   CHECK_EQ(q.next_deadline(), 10);
   CHECK_EQ(q.take_expired(9), nullptr);
@@ -157,7 +157,7 @@ TEST_CASE_FIXTURE(Fixture, "deadlines: untouched messages are taken back, wherev
   CHECK_EQ(q.size(), 6);
   CHECK_EQ(q.next_deadline(), 20);
   CHECK_EQ(finish(q.take_expired(20), 2), 1);  // the tail
-  q.append("ee", 2);
+  CHECK(q.append("ee", 2));
   CHECK_EQ(shown(), "aaccee");
   CHECK_EQ(finish(q.take_expired(1000), 3), 1);  // the head
   CHECK_EQ(shown(), "ccee");
@@ -225,7 +225,7 @@ TEST_CASE_FIXTURE(Fixture, "deadlines: all of them at once leave it empty") {
     q.append(message("x", true, 10));
   CHECK_EQ(finish(q.take_expired(10), 5), 3);
   CHECK(q.empty());
-  q.append("y", 1);
+  CHECK(q.append("y", 1));
   CHECK_EQ(shown(), "y");
   CHECK_EQ(q.consume(1), nullptr);
 }
@@ -239,12 +239,12 @@ TEST_CASE_FIXTURE(Fixture, "INV-9: random messages and random transfers, byte by
     const std::string s = pattern(in, n);
     switch (random.below(4)) {
       case 0:
-        q.append(s.data(), n);
+        CHECK(q.append(s.data(), n));
         break;
       case 1: {
         BlockChain chain;
-        chain.append(s.data(), n);
-        q.append(chain);
+        CHECK(chain.append(s.data(), n));
+        CHECK(q.append(chain));
         CHECK(chain.empty());
         break;
       }

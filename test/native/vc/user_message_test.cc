@@ -27,7 +27,7 @@ struct Late final : UserMessage {
   Late(std::string t, int e, int* c) : text(std::move(t)), error(e), calls(c) {}
   int append_to(BlockChain* to) override {
     ++*calls;
-    to->append(text.data(), text.size());
+    CHECK(to->append(text.data(), text.size()));
     return error;
   }
   std::string text;

@@ -57,7 +57,7 @@ TEST_CASE("watch: bytes that were given back keep it, too") {
   Loop loop;
   VcAndPeer c(loop, Family::kTcp4);
   BlockChain bytes;
-  bytes.append("carried", 7);
+  CHECK(bytes.append("carried", 7));
   c->unread(bytes);
   c->watch_for_end(true);
   c.peer.close();

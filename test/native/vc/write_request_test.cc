@@ -64,7 +64,7 @@ TEST_CASE("consume goes over the border of its own memory, and leaves what has n
   for (int64_t step : {1, 3, 7, 10, 16}) {
     CAPTURE(step);
     WriteRequest* r = WriteRequest::make("0123456789", 10);
-    r->append("abcdef", 6);
+    CHECK(r->append("abcdef", 6));
     BlockChain more;
     more.append(block_of("ghij"));
     r->append(more);

@@ -45,7 +45,7 @@ struct Fixture {
     o.told = mine.notice();
     CHECK_EQ(write(id, s.data(), s.size(), o), code);
     BlockChain chain;
-    chain.append(s.data(), s.size());
+    CHECK(chain.append(s.data(), s.size()));
     CHECK_EQ(write(id, chain, o), code);
     CHECK_EQ(chain.size(), static_cast<int64_t>(s.size()));
     CHECK_EQ(leaks.requests(), before);
@@ -66,7 +66,7 @@ TEST_CASE_FIXTURE(Fixture, "SW-1 SW-12: a message arrives, and its notice is tol
   CHECK_EQ(send_told("hello "), 0);
   CHECK(told.codes.empty());
   BlockChain chain;
-  chain.append("world", 5);
+  CHECK(chain.append("world", 5));
   CHECK_EQ(write(c.id, chain, {.told = told.notice()}), 0);
   CHECK(chain.empty());
   CHECK_EQ(c->unsent(), 11);
