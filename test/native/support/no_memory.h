@@ -18,7 +18,7 @@ class NoMemory {
  public:
   NoMemory() {
     SystemMemory::set_exhausted(true);
-    for (int i = 0; i <= kIndexMax; ++i)
+    for (int i = 0; i <= kBlockIndexes; ++i)  // the last: those of lent memory
       while (IOBufferData* d = BlockPool::take_data(i))
         data_.push_back(d);
     while (IOBufferBlock* b = BlockPool::take_block())
