@@ -4,7 +4,9 @@
 // becomes ENOMEM for whoever asked: a write(), a read, an accept. It is not the end of the process,
 // as with `new`, which stays for what grows by a few bytes each time.
 //
-// Threads: any. Pools ask for much at once, so this is no place to be fast.
+// Owner: who asks; malloc's memory goes back by free(), pages stay mapped (block_pool.h).
+// Threads: any. Pools ask for much at once, so this is no place to be fast. The switch of the tests
+// is relaxed and has no partner: it publishes nothing, and is thrown where nobody else asks.
 #pragma once
 
 #include <sys/mman.h>

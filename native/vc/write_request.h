@@ -32,7 +32,7 @@ class UserMessage {
 
 class WriteRequest {
  public:
-  /// Null without memory, as all of these; what was to be taken is untouched then.
+  // Each make() answers null without memory, and has taken nothing then.
   /// Room for n bytes, to be filled at bytes() before it is submitted.
   static WriteRequest* make(size_t n);
   /// Copies.
@@ -55,7 +55,8 @@ class WriteRequest {
 
   /// Nobody cares when exactly it has left: it can be joined with its neighbours.
   bool is_plain() const { return !told && deadline == 0 && !user_; }
-  /// Appends to a plain request; absorb() takes r when r is small, and says so.
+  /// To a plain request: copies (false without memory, and nothing is appended); takes the blocks;
+  /// takes r when r is small, and says so.
   [[nodiscard]] bool append(const void* data, size_t n) { return chain_.append(data, n); }
   void append(BlockChain& message) { chain_.append(message); }
   bool absorb(WriteRequest* r);
