@@ -73,7 +73,7 @@ int send(Line& line, uint32_t producer, uint32_t number, Random& random) {
     int code = 0;
     if (number % 3 == 0) {
       BlockChain chain;
-      chain.append(s.data(), s.size());
+      if (!chain.append(s.data(), s.size())) return ENOMEM;
       code = write(line.id, chain, o);
     } else {
       code = write(line.id, s.data(), s.size(), o);
