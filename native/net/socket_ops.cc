@@ -138,7 +138,8 @@ int set_nonblocking(int fd) {
 }
 
 int set_int_option(int fd, int level, int name, int value) {
-  return ::setsockopt(fd, level, name, &value, sizeof value) == 0 ? 0 : -errno;
+  return guarded(SocketOp::kSetOption, fd,
+                 [&](size_t) { return ::setsockopt(fd, level, name, &value, sizeof value); });
 }
 
 int take_error(int fd) {

@@ -19,7 +19,7 @@
 
 namespace netvc {
 
-enum class SocketOp { kRead, kWrite, kAccept, kConnect, kSocket, kSendOob };
+enum class SocketOp { kRead, kWrite, kAccept, kConnect, kSocket, kSendOob, kSetOption };
 
 class FaultInjector {
  public:

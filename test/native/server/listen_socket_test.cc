@@ -7,6 +7,7 @@
 
 #include "net/socket_ops.h"
 #include "support/accept_log.h"
+#include "support/fault_injector.h"
 #include "support/leak_check.h"
 #include "support/refusal.h"
 #include "support/temp_dir.h"
@@ -275,11 +276,48 @@ TEST_CASE("unix: an abstract name needs no file") {
 
 TEST_CASE("AC-3 F-077: a buffer size that is refused is rounded up and lowered by 1024") {
   LeakCheck leaks;
-  UniqueFd fd(sock::stream_socket(AF_INET));
-  CHECK_EQ(set_buffer_size(fd.get(), SO_RCVBUF, 10'000), 10'000);
-  CHECK_EQ(int_option(fd.get(), SOL_SOCKET, SO_RCVBUF), 20'000);
-  CHECK_EQ(set_buffer_size(fd.get(), SO_RCVBUF, 0), 0);
-  CHECK_EQ(set_buffer_size(fd.get(), 9999, 5000), 0);  // an option that takes no size at all
+  Faults faults;
+  const UniqueFd fd(sock::stream_socket(AF_INET));
+  const auto set = [&](int bytes, std::initializer_list<Fault> refused) {
+    faults.script(SocketOp::kSetOption, fd.get(), refused);
+    const int got = set_buffer_size(fd.get(), SO_RCVBUF, bytes);
+    CHECK_EQ(faults.left(), 0);
+    if (got > 0) CHECK_EQ(int_option(fd.get(), SOL_SOCKET, SO_RCVBUF), 2 * got);  // the kernel's
+    return got;
+  };
+  const Fault no = fail(ENOBUFS);
+  CHECK_EQ(set(10'000, {}), 10'000);
+  CHECK_EQ(set(10'000, {no}), 10'240);
+  CHECK_EQ(set(10'000, {no, no}), 9216);
+  CHECK_EQ(set(10'240, {no, no, no, no}), 7168);
+  CHECK_EQ(set(2000, {no, no, no}), 0);  // neither as asked, nor 2048, nor 1024
+  CHECK_EQ(set(0, {}), 0);
+  CHECK_EQ(int_option(fd.get(), SOL_SOCKET, SO_RCVBUF), 2 * 7168);
+}
+
+TEST_CASE("AC-3 F-077: a listener and a connect go on with the size that the system takes") {
+  LeakCheck leaks;
+  Faults faults;
+  const Address at = loopback(Family::kTcp4);
+  UniqueFd bound(sock::stream_socket(AF_INET));
+  REQUIRE_EQ(::bind(bound.get(), at.sa(), at.len()), 0);
+  AcceptOptions o;
+  o.fd = bound.get();
+  o.connection.recv_buffer_size = 50'000;
+  faults.script(SocketOp::kSetOption, o.fd, {fail(ENOBUFS), fail(ENOBUFS)});
+  Ref<ListenSocket> s;
+  REQUIRE_EQ(ListenSocket::open({}, o, &s), 0);
+  CHECK_EQ(s->fd(), bound.release());
+  CHECK_EQ(int_option(s->fd(), SOL_SOCKET, SO_RCVBUF), 2 * 49'152);
+  CHECK_EQ(faults.left(), 0);
+
+  Connection con;
+  NetVCOptions out;
+  out.send_buffer_size = 50'000;  // after SO_REUSEADDR, which is asked for first
+  faults.script(SocketOp::kSetOption, Faults::kAnyFd, {kPass, fail(ENOBUFS), fail(ENOBUFS)});
+  REQUIRE_EQ(con.open(s->address(), out), 0);
+  CHECK_EQ(int_option(con.fd(), SOL_SOCKET, SO_SNDBUF), 2 * 49'152);
+  CHECK_EQ(faults.left(), 0);
 }
 
 }  // namespace netvc::test
