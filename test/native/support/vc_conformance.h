@@ -5,11 +5,14 @@
 //
 // A tester puts `send` bytes, at most `chunk` per WRITE_READY, into a write of `nbytes_write`, and
 // consumes `read` bytes of a read of `nbytes_read`. A finished direction is shut down; with both
-// finished the tester closes.
+// finished the tester closes. With `idle` its inactivity timeout is set as soon as it has nothing
+// more to put.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/event_recorder.h"
@@ -22,16 +25,20 @@ struct TesterPlan {
   // How each direction may end, as words of short_name(); "any" ends with the other tester.
   const char* read_end;
   const char* write_end;
+  Nanos idle = 0;
 };
 
 struct Scenario {
   const char* name;
   TesterPlan active, passive;
+  bool only_pairs = false;
 };
 
 // werr: the peer closes with bytes unread. PluginVC says ERROR; a socket may have the reset as the
 // first thing seen, which the write side tells as EOS (4.6, decision 1). Both mean "failed". There
 // is more to write than two kernels take.
+// itimeout: a socket has nothing enabled then, and its clock stands still (TO-7); that of a pair
+// runs (PV-24).
 inline const std::vector<Scenario>& scenarios() {
   static const std::vector<Scenario> all = {
       {"basic", {2000, 2000, 2000, 2000, 50, "RC", "WC"}, {2000, 2000, 2000, 2000, 50, "RC", "WC"}},
@@ -48,6 +55,10 @@ inline const std::vector<Scenario>& scenarios() {
       {"werr",
        {100000000, 100000000, 10, 10, 129, "RC", "ERROR EOS"},
        {10, 10, 10, 10, 129, "RC", "WC"}},
+      {"itimeout",
+       {6000, 8000, 10, 10, 512, "RC", "IT", 20 * kMillisecond},
+       {10, 10, 6000, 8000, 512, "EOS", "WC"},
+       true},
       {"smallt", {400, 400, 500, 500, 1, "RC", "WC"}, {500, 500, 400, 400, 1, "RC", "WC"}},
       {"overflow",
        {1000000, 1000000, 50, 50, 1, "RC", "any"},
@@ -84,10 +95,13 @@ class Tester final : public Recorder {
     } else if (e == Event::kWriteReady) {
       produce();
     } else {
+      REQUIRE_MESSAGE((reading ? read_result : write_result).empty(), "INV-21: a second end");
       (reading ? read_result : write_result) = short_name(e);
       (reading ? read_finished_ : write_finished_) = true;
       vc_->do_io_shutdown(reading ? Shutdown::kRead : Shutdown::kWrite);
     }
+    if (plan_.idle > 0 && read_finished_ && put_ == plan_.send && !std::exchange(idles_, true))
+      vc_->set_inactivity_timeout(plan_.idle);
     if (read_finished_ && write_finished_) {
       expect_silence();
       vc_->do_io_close();
@@ -96,14 +110,28 @@ class Tester final : public Recorder {
     return 0;
   }
 
-  /// After `done`, or after the other tester is done and this one may end any way.
-  void check() {
+  /// After `done`. What was told besides READY, as a multiset, is that of the plan (INV-21); a pair
+  /// has no kernel in between that could tell a reset first.
+  void check(bool pair) {
     CHECK_FALSE(wrong_);
+    if (!any(plan_.read_end) && !any(plan_.write_end)) {
+      std::vector<std::string> ends;
+      for (const Told& t : told) {
+        if (t.event != Event::kReadReady && t.event != Event::kWriteReady)
+          ends.emplace_back(short_name(t.event));
+      }
+      std::sort(ends.begin(), ends.end());
+      std::vector<std::string> planned{read_result, write_result};
+      std::sort(planned.begin(), planned.end());
+      CHECK_EQ(ends, planned);
+    }
+    if (pair) CHECK_NE(write_result, "EOS");
     if (!any(plan_.read_end))
       CHECK_MESSAGE(allowed(plan_.read_end, read_result), "read ended with ", read_result);
     if (!any(plan_.write_end))
       CHECK_MESSAGE(allowed(plan_.write_end, write_result), "write ended with ", write_result);
     if (read_result == "RC") CHECK_EQ(consumed_, plan_.read);
+    if (write_result == "WC") CHECK_EQ(put_, plan_.send);
   }
 
   std::atomic<bool> done{false};
@@ -142,7 +170,7 @@ class Tester final : public Recorder {
   IOBufferReader* reader_;
   IOBufferReader* out_reader_;
   int64_t put_ = 0, consumed_ = 0;
-  bool read_finished_ = false, write_finished_ = false, wrong_ = false;
+  bool read_finished_ = false, write_finished_ = false, wrong_ = false, idles_ = false;
 };
 
 }  // namespace netvc::test

@@ -7,6 +7,7 @@
 #include "support/event_recorder.h"
 #include "support/leak_check.h"
 #include "support/loop.h"
+#include "support/refusal.h"
 
 namespace netvc::test {
 
@@ -106,48 +107,88 @@ TEST_CASE("VC-9: outstanding is what the peer has not acknowledged; -1 when unkn
   CHECK_EQ(c->outstanding(), -1);
 }
 
-TEST_CASE("VC-10 F-025: options that can change at run time are pushed to the socket") {
+TEST_CASE("VC-10 F-025: each option that can change at run time is pushed to the socket") {
   LeakCheck leaks;
   Loop loop;
-  VcAndPeer c(loop, Family::kTcp4);
-  const int fd = c->get_socket();
-  NetVCOptions o;
-  o.sock_flags = NetVCOptions::kKeepAlive;
-  o.packet_tos = 0x10;
-  CHECK_EQ(c->apply_options(o), 0);
-  CHECK_EQ(option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
-  CHECK_EQ(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
-  CHECK_EQ(option(fd, IPPROTO_IP, IP_TOS), 0x10);
-  o.reset();
-  CHECK_EQ(c->apply_options(o), 0);
-  CHECK_EQ(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+  struct Property {
+    const char* name;
+    void (*give)(NetVCOptions&);
+    int level, option, value;
+    bool goes_off;  // when it is not given any more; else it stays
+  };
+  const auto tests = [](bool v6) {
+    return std::vector<Property>{
+        {"no delay", [](NetVCOptions& o) { o.sock_flags |= NetVCOptions::kNoDelay; }, IPPROTO_TCP,
+         TCP_NODELAY, 1, true},
+        {"keep alive", [](NetVCOptions& o) { o.sock_flags |= NetVCOptions::kKeepAlive; },
+         SOL_SOCKET, SO_KEEPALIVE, 1, true},
+        {"linger", [](NetVCOptions& o) { o.sock_flags |= NetVCOptions::kLingerOn; }, SOL_SOCKET,
+         SO_LINGER, 1, true},
+        {"mark", [](NetVCOptions& o) { o.packet_mark = 7; }, SOL_SOCKET, SO_MARK, 7, true},
+        {"tos", [](NetVCOptions& o) { o.packet_tos = 0x10; }, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+         v6 ? IPV6_TCLASS : IP_TOS, 0x10, true},
+        {"keep alive, idle", [](NetVCOptions& o) { o.keep_alive_idle = 77; }, IPPROTO_TCP,
+         TCP_KEEPIDLE, 77, false},
+        {"keep alive, interval", [](NetVCOptions& o) { o.keep_alive_interval = 11; }, IPPROTO_TCP,
+         TCP_KEEPINTVL, 11, false},
+        {"keep alive, count", [](NetVCOptions& o) { o.keep_alive_count = 4; }, IPPROTO_TCP,
+         TCP_KEEPCNT, 4, false},
+        {"not sent", [](NetVCOptions& o) { o.not_sent_lowat = 10'000; }, IPPROTO_TCP,
+         TCP_NOTSENT_LOWAT, 10'000, true},
+        {"user timeout", [](NetVCOptions& o) { o.user_timeout = 5000; }, IPPROTO_TCP,
+         TCP_USER_TIMEOUT, 5000, true},
+    };
+  };
+  for (const Family f : {Family::kTcp4, Family::kTcp6}) {
+    for (const Property& p : tests(f == Family::kTcp6)) {
+      CAPTURE(name_of(f));
+      CAPTURE(std::string(p.name));
+      VcAndPeer c(loop, f);
+      const int fd = c->get_socket();
+      NetVCOptions o;
+      o.sock_flags = 0;
+      REQUIRE_EQ(c->apply_options(o), 0);
+      const int before = option(fd, p.level, p.option);
+      REQUIRE_NE(before, p.value);
+      p.give(o);
+      const int refused = p.option == SO_MARK && p.level == SOL_SOCKET
+                              ? refusal(loopback(f).family(), p.level, p.option, p.value)
+                              : 0;
+      REQUIRE_EQ(c->apply_options(o), -refused);
+      CHECK_EQ(option(fd, p.level, p.option), refused ? before : p.value);
+      o.reset();
+      o.sock_flags = 0;
+      REQUIRE_EQ(c->apply_options(o), 0);
+      if (!refused) CHECK_EQ(option(fd, p.level, p.option), p.goes_off ? before : p.value);
+      c->do_io_close();
+    }
+  }
 }
 
-TEST_CASE("VC-10 F-025: options that are not given are switched off on an open socket") {
+TEST_CASE("VC-10 F-025: the congestion control is pushed too; the defaults are no delay alone") {
   LeakCheck leaks;
   Loop loop;
   VcAndPeer c(loop, Family::kTcp4);
   const int fd = c->get_socket();
+  const auto name = [&] {
+    char text[16] = {};
+    socklen_t len = sizeof text;
+    ::getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, text, &len);
+    return std::string(text);
+  };
+  const std::string other = name() == "reno" ? "cubic" : "reno";
   NetVCOptions o;
-  o.sock_flags = NetVCOptions::kKeepAlive | NetVCOptions::kLingerOn;
-  o.packet_tos = 0x10;
-  o.user_timeout = 5000;
-  o.not_sent_lowat = 10'000;
-  REQUIRE_EQ(c->apply_options(o), 0);
-  linger set{};
-  socklen_t len = sizeof set;
-  ::getsockopt(fd, SOL_SOCKET, SO_LINGER, &set, &len);
-  CHECK_EQ(set.l_onoff, 1);
-  CHECK_EQ(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 5000);
+  o.sock_flags = 0;
+  o.congestion_control = other;
+  CHECK_EQ(c->apply_options(o), 0);
+  CHECK_EQ(name(), other);
+  CHECK_EQ(option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
   o.reset();
   CHECK_EQ(c->apply_options(o), 0);
-  ::getsockopt(fd, SOL_SOCKET, SO_LINGER, &set, &len);
-  CHECK_EQ(set.l_onoff, 0);
   CHECK_EQ(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
   CHECK_EQ(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
-  CHECK_EQ(option(fd, IPPROTO_IP, IP_TOS), 0);
-  CHECK_EQ(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
-  CHECK_NE(option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 10'000);
+  o.congestion_control = "no-such-thing";
+  CHECK_EQ(c->apply_options(o), -ENOENT);
 }
 
 TEST_CASE("VC-10 F-026: congestion control by name, -1 for an unknown one; no initial window") {

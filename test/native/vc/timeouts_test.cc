@@ -303,6 +303,35 @@ TEST_CASE("MG-2: timeouts go along when a connection moves to another thread") {
   pool.stop();
 }
 
+TEST_CASE("TO-13 B-7: while it connects a connection is told no timeout") {
+  LeakCheck leaks;
+  Faults faults;
+  Loop loop;
+  loop.exact_lists = false;  // its directions are armed before it is connected
+  faults.script(SocketOp::kConnect, Faults::kAnyFd, {fail(EINPROGRESS)});
+  Recorder rec;
+  Buf in;
+  struct Outcome final : ConnectHandler {
+    void on_open(NetVConnection&) override { FAIL("nobody listens"); }
+    void on_open_failed(ConnectError e) override { error = e.code; }
+    int error = 0;
+  } told;
+  Connection con;
+  REQUIRE_EQ(con.open(loopback(Family::kTcp4, 1), {}), 0);
+  NetVConnection* vc = NetVConnection::create(std::move(con), VcContext::kOutbound);
+  REQUIRE(vc != nullptr);
+  REQUIRE_EQ(vc->attach(loop.h), 0);
+  vc->do_io_read(&rec, VIO::kUnlimited, in.m);
+  vc->set_inactivity_timeout(kMillisecond);
+  vc->set_active_timeout(kMillisecond);
+  REQUIRE_EQ(vc->issue_connect({}), 0);
+  // Its deadline, by the same clock and after theirs, is the only thing that is told.
+  vc->wait_connected(&told, 2 * kShort);
+  REQUIRE(loop.until([&] { return told.error != 0; }));
+  CHECK_EQ(told.error, ENET_CONNECT_TIMEOUT);
+  CHECK_EQ(rec.story(), "");
+}
+
 TEST_CASE_FIXTURE(Fixture, "time_exactly: last_activity is not before the byte") {
   read_into(rec);
   loop.settle();
