@@ -2,6 +2,7 @@ import { connect as netConnect, type Socket } from 'node:net'
 import { Reactor, VCEvent, type AcceptLimit, type ListenOptions, type VConnection } from 'netvc'
 import { describe, expect, test } from 'vitest'
 import { unixAddress } from '../support/addresses.js'
+import { runChild } from '../support/child.js'
 import { onBothEngines } from '../support/engines.js'
 import { eventually, useWorld, type World } from '../support/fixture.js'
 import { code } from '../write/told.js'
@@ -300,5 +301,40 @@ describe('throttle', () => {
       expect(code(() => Reactor.setThrottle(-2))).toBe('ERR_OUT_OF_RANGE')
       expect(code(() => Reactor.setThrottle(0.5))).toBe('ERR_OUT_OF_RANGE')
     })
+  })
+})
+
+describe('warnings of a shortage', () => {
+  test('TH-6: at most one in ten minutes, each time told to the listener', async () => {
+    const { stdout, ...rest } = await runChild(
+      `
+      import { connect } from 'node:net'
+      let time = 1000
+      performance.now = () => time
+      const { Reactor } = await import('netvc')
+      const codes = []
+      process.on('warning', ({ code }) => codes.push(code))
+      const reactor = new Reactor()
+      const listen = (onAccept, onLimited) =>
+        reactor.listen('tcp://127.0.0.1:0', onAccept, { onLimited })
+      const dial = ({ addresses }) => connect(Number(new URL(addresses[0]).port), '127.0.0.1')
+      let kept
+      await new Promise(async (resolve) => {
+        dial(await listen((vc) => resolve((kept = vc)), () => {}))
+      })
+      Reactor.setThrottle(1) // and one is open
+      for (const later of [0, 1, 599_998, 1, 1, 599_999]) {
+        time += later
+        await new Promise(async (resolve) => dial(await listen(() => {}, resolve)))
+        await new Promise(setImmediate)
+        console.log(codes.length)
+      }
+      console.log(...new Set(codes))
+      process.exit(0)
+      `,
+      { bare: true },
+    )
+    expect(rest).toMatchObject({ code: 0 })
+    expect(stdout).toBe('1\n1\n1\n2\n2\n3\nNETVC_THROTTLED\n')
   })
 })

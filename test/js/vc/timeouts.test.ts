@@ -231,6 +231,30 @@ describe('timeouts of a connection', () => {
       ])
     })
 
+    test('TO-11: the default of the reactor is told to who has set none, and to nobody else', async () => {
+      const { world } = box
+      const reactor = new Reactor({ threads, inactivityTimeout: short })
+      world.reactors.push(reactor)
+      const accepted: VConnection[] = []
+      const { addresses } = await reactor.listen('tcp://127.0.0.1:0', (vc) => accepted.push(vc))
+      const set = await reactor.connect(addresses[0], { inactivityTimeout: 3_600_000 })
+      const cancelled = await reactor.connect(addresses[0])
+      const plain = await reactor.connect(addresses[0])
+      await eventually(() => accepted.length === 3, 'accepted')
+      cancelled.cancelInactivityTimeout()
+      const all = [plain, ...accepted, set, cancelled].map((vc) => {
+        const told = new Told()
+        read(world, vc, told)
+        return told
+      })
+      const enabled = performance.now()
+      await eventually(() => all.slice(0, 4).every((told) => told.events.length > 0), 'told')
+      await inVain(world)
+      const one = ['INACTIVITY_TIMEOUT read']
+      expect(all.map((told) => told.events)).toEqual([one, one, one, one, [], []])
+      for (const told of all.slice(0, 4)) expect(told.at).toBeGreaterThan(enabled)
+    })
+
     test('AP-5 F-154: idleTimeout of a listener fails who is idle, armed, not armed, tunneled', async () => {
       const { world } = box
       const accepted: VConnection[] = []
