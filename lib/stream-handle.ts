@@ -37,6 +37,11 @@ interface NativeHandle {
   finishShutdown(request: object, status: number): void
 }
 
+interface Write {
+  request: object
+  chunks: Uint8Array[]
+}
+
 /** The socket that Node has put around the stream. */
 interface Wrapper extends Duplex {
   stream: unknown
@@ -84,11 +89,13 @@ export class UpperHandle {
   /** It was destroyed before. */
   #dead = false
   #whenClosed: (() => void) | undefined
+  /** The request of the write that is under way. */
   #writing: object | undefined
+  /** Those behind it: TLS does not wait with what it writes by itself, as in a renegotiation. */
+  readonly #writes: Write[] = []
   #shutting: object | undefined
-  /** Nothing can be written yet; what is done then. */
+  /** Nothing can be written yet. */
   #waits = false
-  #next: (() => void) | undefined
 
   constructor(
     private readonly stream: VCStream,
@@ -124,7 +131,7 @@ export class UpperHandle {
       onwrite: (request, chunks) => this.#write(request, chunks),
       onshutdown: (request) => {
         this.#shutting = request
-        this.#shutdown()
+        this.#goOn()
         return 0
       },
       isClosing: () => stream.destroyed || link.vc?.closed === true,
@@ -160,9 +167,7 @@ export class UpperHandle {
     const { stream, wrapper } = this
     const goOn = () => {
       this.#waits = false
-      const next = this.#next
-      this.#next = undefined
-      next?.()
+      this.#goOn()
     }
     const afterOwn = () => {
       if (stream.writableLength > 0 && !stream.writableEnded) stream.write('', goOn)
@@ -232,14 +237,13 @@ export class UpperHandle {
   // --- writing -------------------------------------------------------------------------------
 
   #write(request: object, chunks: Uint8Array[]): number {
+    if (!this.#waits && this.#writing === undefined) return this.#begin({ request, chunks })
+    this.#writes.push({ request, chunks })
+    return 0
+  }
+
+  #begin({ request, chunks }: Write): number {
     this.#writing = request
-    if (this.#waits) {
-      this.#next = () => {
-        const status = this.#send(chunks)
-        if (status < 0) this.#written(status)
-      }
-      return 0
-    }
     const status = this.#send(chunks)
     if (status < 0) this.#writing = undefined
     return status
@@ -272,20 +276,24 @@ export class UpperHandle {
     if (request === undefined) return
     this.#writing = undefined
     this.native.finishWrite(request, status)
-    this.#shutdown()
+    this.#goOn()
   }
 
-  /** TLS asks for it while its last bytes are still being written. */
-  #shutdown(): void {
-    const request = this.#shutting
-    if (request === undefined || this.#writing !== undefined || this.stream.destroyed) return
-    const act = () => {
-      this.stream[kLink].final(() => {
-        nextTick(() => this.#shut(0))
-      })
+  /** The next write; behind the last one the end, which TLS asks for while it still writes. */
+  #goOn(): void {
+    if (this.#waits || this.#writing !== undefined || this.stream.destroyed) return
+    const next = this.#writes.shift()
+    if (next === undefined) {
+      if (this.#shutting !== undefined)
+        this.stream[kLink].final(() => {
+          nextTick(() => this.#shut(0))
+        })
+      return
     }
-    if (this.#waits) this.#next = act
-    else act()
+    const status = this.#begin(next)
+    if (status === 0) return
+    this.native.finishWrite(next.request, status)
+    this.#goOn()
   }
 
   #shut(status: number): void {
@@ -296,13 +304,14 @@ export class UpperHandle {
 
   /** The stream was destroyed. */
   destroyed(): void {
-    this.#next = undefined
     this.wrapper.destroy()
   }
 
   /** Before 'close' what is under way fails, as over node:net. */
   failRest(): void {
     this.#written(-errno.ECANCELED)
+    for (const { request } of this.#writes.splice(0))
+      this.native.finishWrite(request, -errno.ECANCELED)
     this.#shut(-errno.ECANCELED)
   }
 }

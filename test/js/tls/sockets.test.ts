@@ -186,6 +186,33 @@ describe.each(ways)('over %s', (way) => {
     expect(Buffer.concat(seen).equals(bytes)).toBe(true)
   })
 
+  // Asked for while it reads, TLS writes its own message together with the empty one of Node.
+  test('a renegotiation, and another in which the other side destroys', async () => {
+    const sockets: tls.TLSSocket[] = []
+    const old = tls.createServer({ cert, key, maxVersion: 'TLSv1.2' }, (s) => {
+      sockets.push(s.on('error', () => {}))
+      s.pipe(s)
+    })
+    await once(old.listen(0, '127.0.0.1'), 'listening')
+    const raw = await dial(way, (old.address() as AddressInfo).port)
+    const secure = tls.connect({ socket: raw, ...client })
+    await once(secure, 'secureConnect')
+    const log: string[] = []
+    for (const event of ['end', 'finish', 'error']) secure.on(event, () => log.push(event))
+    secure.write('hello')
+    await new Promise<void>((resolve, reject) => {
+      secure.once('data', () => {
+        secure.renegotiate({}, (error) => (error ? reject(error) : resolve()))
+      })
+    })
+    expect(await echoed(secure)).toBe('hello')
+    secure.renegotiate({}, () => log.push('negotiated'))
+    sockets[0].destroy()
+    const [hadError] = (await once(secure, 'close')) as [boolean]
+    expect([...log, hadError]).toEqual(['end', 'finish', false])
+    old.close()
+  })
+
   test('TLS inside TLS', async () => {
     const inner = tls.createServer({ cert, key }, (s) => {
       const second = new tls.TLSSocket(s, { isServer: true, cert, key })
