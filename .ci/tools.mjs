@@ -34,19 +34,21 @@ export const isMain = (url) =>
 
 /**
  * Runs a command and resolves to true; if it fails, the driver ends, or with soft it is false.
- * keep: filter for the lines to print; quiet: print nothing unless the command fails.
+ * keep: filter for the lines to print; quiet: print nothing unless the command fails;
+ * whole: print everything, but in one piece, for commands that run beside others.
  */
 export function run(
   command,
   args,
-  { env = {}, cwd = root, keep, quiet = false, soft = false } = {},
+  { env = {}, cwd = root, keep, quiet = false, whole = false, soft = false } = {},
 ) {
   return new Promise((resolve) => {
-    const piped = quiet || keep !== undefined
+    const hold = quiet || whole
+    const piped = hold || keep !== undefined
     const child = spawn(command, args, {
       cwd,
       env: { ...process.env, ...env },
-      stdio: ['ignore', piped ? 'pipe' : 'inherit', quiet ? 'pipe' : 'inherit'],
+      stdio: ['ignore', piped ? 'pipe' : 'inherit', hold ? 'pipe' : 'inherit'],
     })
     let held = ''
     let rest = ''
@@ -55,10 +57,11 @@ export function run(
       rest = lines.pop()
       for (const line of lines) if (keep(line)) console.log(line)
     }
-    child.stdout?.setEncoding('utf8').on('data', (text) => (quiet ? (held += text) : print(text)))
+    child.stdout?.setEncoding('utf8').on('data', (text) => (hold ? (held += text) : print(text)))
     child.stderr?.setEncoding('utf8').on('data', (text) => (held += text))
     child.on('error', (error) => fail(error.message))
     child.on('close', (code, signal) => {
+      if (whole && code === 0) console.log(held)
       if (code === 0) return resolve(true)
       if (held) console.error(held)
       if (soft) return resolve(false)

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { temporaryDirectory } from '../support/addresses.js'
 import { onBothEngines } from '../support/engines.js'
+import { patience } from '../support/patience.js'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
@@ -13,7 +14,7 @@ function runScript(name: string, script: string, threads = 0) {
   const file = path.join(temporaryDirectory(), name)
   writeFileSync(file, script)
   const env = { ...process.env, NODE_OPTIONS: '', THREADS: String(threads) }
-  return spawnSync(process.execPath, [file], { encoding: 'utf8', env, timeout: 25_000 })
+  return spawnSync(process.execPath, [file], { encoding: 'utf8', env, timeout: patience })
 }
 
 describe('a CommonJS project', () => {

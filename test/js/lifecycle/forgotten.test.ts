@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { runChild } from '../support/child.js'
 import { onBothEngines } from '../support/engines.js'
+import { patience } from '../support/patience.js'
 
 // What the user forgets, the garbage collector finds: a connection that can call no handler any
 // more is closed, buffers and reactors are freed. What can call a handler stays (AD-6).
@@ -13,7 +14,7 @@ process.on('warning', (warning) => report.warnings.push(warning.code ?? warning.
 process.on('exit', () => writeSync(1, JSON.stringify(report)))
 /** Collects garbage until a condition holds. */
 const collectUntil = async (test, what) => {
-  const limit = Date.now() + 15_000
+  const limit = Date.now() + ${String(patience / 2)}
   while (!test()) {
     if (Date.now() > limit) throw new Error('never happened: ' + what())
     gc()

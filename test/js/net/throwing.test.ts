@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { endsWell, runChild } from '../support/child.js'
+import { patience } from '../support/patience.js'
 
 // A listener that throws once: 'uncaughtException' is told in the async context of its connection
 // (AsyncLocalStorage, domains, node:test), and what comes after it is not lost (AD-3).
@@ -30,7 +31,7 @@ const start = (options = {}) => als.run('client', () => {
   socket.on('close', () => { seen.closed = true; server.close() })
   return socket
 })
-const guard = setTimeout(() => { writeSync(1, JSON.stringify({ ...seen, hangs: true })); process.exit(5) }, 20_000)
+const guard = setTimeout(() => { writeSync(1, JSON.stringify({ ...seen, hangs: true })); process.exit(5) }, ${String(patience / 2)})
 process.on('exit', (code) => { if (code === 0) writeSync(1, JSON.stringify({ ...seen, echo: seen.echo.length })) })
 server.on('close', () => clearTimeout(guard))
 ${plan}

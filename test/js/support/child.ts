@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { patience } from './patience.js'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
@@ -36,7 +37,7 @@ interface ChildOptions {
   env?: Record<string, string>
   /** Without the prelude, so without loading netvc. */
   bare?: boolean
-  /** Milliseconds until it is killed, whatever it does. Default 25000. */
+  /** Milliseconds until it is killed, whatever it does. */
   limit?: number
   /** Descriptors from 3 on, as child_process.spawn takes them. */
   descriptors?: StdioOptions & unknown[]
@@ -48,7 +49,7 @@ export function startChild(
   options: ChildOptions = {},
 ): { child: ChildProcess; result: Promise<ChildResult> } {
   const { threads = 0, flags = [], env = {}, bare = false, descriptors = [] } = options
-  const { limit = 25_000 } = options
+  const { limit = patience } = options
   const source = bare ? script : prelude + script
   const args = [...flags, '--input-type=module', '--eval', source]
   // From the root of the package its own name can be imported.

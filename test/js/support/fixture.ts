@@ -12,10 +12,11 @@ import { afterEach, beforeEach, expect } from 'vitest'
 import { openDescriptors } from './descriptors.js'
 import { PatternChecker } from './pattern.js'
 import { Recorder, violations } from './recorder.js'
+import { patience } from './patience.js'
 
 /** Lets the loop turn until a condition holds; for what nobody announces. */
 export async function eventually(test: () => boolean, what: string): Promise<void> {
-  const limit = Date.now() + 10_000
+  const limit = Date.now() + patience
   while (!test()) {
     if (Date.now() > limit) expect.fail(`never happened: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 1))

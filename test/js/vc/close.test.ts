@@ -5,6 +5,7 @@ import { onBothEngines } from '../support/engines.js'
 import { eventually, turn, useWorld } from '../support/fixture.js'
 import { pattern } from '../support/pattern.js'
 import { Recorder } from '../support/recorder.js'
+import { patience } from '../support/patience.js'
 
 describe('doIoClose', () => {
   onBothEngines((threads) => {
@@ -200,7 +201,7 @@ describe('on a net thread', () => {
     const ended = pairs.map(([vc]) => vc)
     for (const vc of ended) vc.setFailed('enough')
     // Nobody is armed, so the engine is through with them; this thread has not read that yet.
-    const limit = Date.now() + 10_000
+    const limit = Date.now() + patience
     while (ended.some((vc) => vc.inspect()) && Date.now() < limit) void 0
     const next = Array.from({ length: 40 }, () => reactor.pair()).flat()
     const slots = new Set(next.map(slot))

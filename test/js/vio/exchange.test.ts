@@ -4,6 +4,7 @@ import { onBothEngines } from '../support/engines.js'
 import { eventually, turn, useWorld } from '../support/fixture.js'
 import { pattern, PatternChecker } from '../support/pattern.js'
 import { Recorder } from '../support/recorder.js'
+import { patience } from '../support/patience.js'
 
 const names = (r: Recorder) => [...new Set(r.names)]
 /** Nothing is under way to this thread any more: an answer of the connection's thread came after it. */
@@ -64,7 +65,7 @@ describe('setContinuation (VIO-5)', () => {
       const vio = server.doIoRead(first.handler, 4, buffer)
       client.write('four')
       await turn() // written; this thread hears nothing before its next turn
-      const limit = Date.now() + 10_000
+      const limit = Date.now() + patience
       while (server.inspect()?.read.ndone !== 4 && Date.now() < limit);
       vio.setContinuation(null)
       await eventually(() => vio.ndone === 4 || first.events.length > 0, 'the record has come')

@@ -2,12 +2,13 @@ import { tunnel, VCHandle, writeMany, type MIOBuffer, type VConnection, type VIO
 import { describe, expect, test } from 'vitest'
 import { onBothEngines } from '../support/engines.js'
 import { eventually, onPairs, useWorld, type World } from '../support/fixture.js'
+import { patience } from '../support/patience.js'
 
 const cell = new Int32Array(new SharedArrayBuffer(4))
 
 /** Lets other threads go on while this one stays in its call: what waits for the tick stays here. */
 function meanwhile(happened: () => boolean, what: string): void {
-  const limit = performance.now() + 10_000
+  const limit = performance.now() + patience
   while (!happened()) {
     if (performance.now() > limit) expect.fail(`never happened: ${what}`)
     Atomics.wait(cell, 0, 0, 1)
