@@ -97,18 +97,66 @@ describe.skipIf(process.platform !== 'linux' || process.env.NETVC_SANITIZE)('no 
       expect(result).toMatchObject({ code: 0, stderr: '' })
       expect(result.stdout).toBe(`${enomem('write')}\n4\n`)
     })
+
+    // Those of one turn are sent together at its end, when nobody is there to hear of it any more.
+    test('a message that was collected in its turn: the connection fails', async () => {
+      const result = await run(
+        `
+        const reactor = new Reactor({ threads })
+        const listener = await reactor.listen('tcp://127.0.0.1:0', () => {})
+        const vc = await reactor.connect(listener.addresses[0])
+        vc.maxUnwritten = 2e9
+        vc.setWriteMarks(2e9)
+        const ended = new Promise((resolve) => sink(vc, (event) => resolve(VCEvent[event])))
+        for (let i = 0; i < 40; ++i) vc.write(piece) // the kernel is full, whatever comes waits
+        const small = Buffer.alloc(1000, 'y')
+        const refused = new Set()
+        process.env.NO_MEMORY = '1'
+        for (let i = 0; i < 1e4 && refused.size === 0; ++i) {
+          try {
+            for (let n = 0; n < 100; ++n) vc.write(small)
+          } catch ({ code, syscall }) {
+            refused.add(code + ' ' + syscall)
+          }
+          await new Promise(setImmediate)
+        }
+        process.env.NO_MEMORY = ''
+        console.log(await ended, vc.error?.code, ...refused)
+        vc.doIoClose()
+        await reactor.close()
+        `,
+        threads,
+      )
+      expect(result).toMatchObject({ code: 0, stderr: '' })
+      expect(result.stdout).toBe('ERROR ENOMEM ENOMEM write\n')
+    })
   })
 
-  test('a buffer', async () => {
+  const adds: [string, string][] = [
+    ['write', 'buffer.write(piece)'],
+    ['reserve', 'buffer.fill(buffer.reserve().length)'],
+  ]
+  test.each(adds)('a buffer: %s', async (name, call) => {
     const result = await run(
       `
       const buffer = new MIOBuffer(), reader = buffer.allocReader()
-      const [n, error] = ask(() => buffer.write(piece))
-      console.log(error, reader.readAvail - n * 1e6, buffer.write('more'))
+      let added = 0, n
+      const act = () => {
+        for (let i = 0; i < 50; ++i) {
+          n = reader.readAvail
+          ${call}
+          added += reader.readAvail - n
+        }
+      }
+      const [, error] = ask(${name === 'write' ? `() => ${call}` : 'act'})
+      const left = reader.readAvail
+      console.log(error, ${name === 'write'} || left === added)
+      reader.consume(left)
+      console.log(buffer.write('more'), reader.read().toString())
       `,
       0,
     )
     expect(result).toMatchObject({ code: 0, stderr: '' })
-    expect(result.stdout).toBe(`${enomem('write')} 0 4\n`)
+    expect(result.stdout).toBe(`${enomem(name)} true\n4 more\n`)
   })
 })

@@ -26,6 +26,10 @@ std::string content(const BlockChain& c) {
   return s;
 }
 
+std::string text_of(const iovec& piece) {
+  return {static_cast<const char*>(piece.iov_base), piece.iov_len};
+}
+
 void add(BlockChain& c, std::string_view s) { CHECK(c.append(s.data(), s.size())); }
 
 }  // namespace
@@ -84,10 +88,11 @@ TEST_CASE("BlockChain: consume is at most what there is") {
   CHECK(content(c) == "abc");
 }
 
-TEST_CASE("BlockChain: iovecs gives at most max pieces") {
+TEST_CASE(
+    "IB-1 F-139: BlockChain: iovecs gives at most max pieces; a part of a piece leaves its rest") {
   BlockCount count;
   BlockChain c;
-  for (const char* s : {"aa", "bb", "cc"})
+  for (const char* s : {"ab", "cd", "ef"})
     c.append(block_of(s));
   c.consume(1);
   iovec iov[3];
@@ -96,6 +101,14 @@ TEST_CASE("BlockChain: iovecs gives at most max pieces") {
   CHECK(bytes == 3);
   CHECK(c.iovecs(iov, 0, &bytes) == 0);
   CHECK(bytes == 0);
+  CHECK(c.iovecs(iov, 3, &bytes) == 3);
+  CHECK(bytes == 5);
+  CHECK(text_of(iov[0]) == "b");
+  c.consume(2);  // a whole piece, and a part of the next one
+  CHECK(c.size() == 3);
+  CHECK(c.iovecs(iov, 3, &bytes) == 2);
+  CHECK(text_of(iov[0]) == "d");
+  CHECK(text_of(iov[1]) == "ef");
 }
 
 TEST_CASE("BlockChain: random appends, moves and consumes against a string (INV-4)") {

@@ -6,6 +6,7 @@
 #include "support/fault_injector.h"
 #include "support/forms.h"
 #include "support/leak_check.h"
+#include "support/no_memory.h"
 #include "support/temp_dir.h"
 
 namespace netvc::test {
@@ -108,6 +109,36 @@ TEST_CASE("CN-2: unix - no such file, nobody listening, backlog full") {
   for (int i = 0; i < 10 && last == 0; ++i)
     last = outcome();
   CHECK_EQ(last, EAGAIN);
+}
+
+TEST_CASE("CN-2 CN-8: without memory connecting is ENOMEM; a given descriptor stays its owner's") {
+  LeakCheck leaks;
+  Loop loop;
+  Ref<ListenSocket> socket;
+  REQUIRE_EQ(ListenSocket::open(loopback(Family::kTcp4), {}, &socket), 0);
+  FdPair p = fd_pair(Family::kUnix);
+  ConnectLog logs[3];
+  {
+    NoMemory none;
+    none.fill_connections();
+    connect_re(loop.h, socket->address(), {}, &logs[0]);
+    connect_s(loop.h, socket->address(), {}, &logs[1]);
+    connect_up(loop.h, p.a.get(), &logs[2]);
+  }
+  for (const ConnectLog& log : logs) {
+    CHECK_EQ(log.failed, 1);
+    CHECK_EQ(log.opened, 0);
+    CHECK_EQ(log.error.code, ENOMEM);
+    CHECK_EQ(log.error.error_number, ENOMEM);
+  }
+  CHECK_EQ(leaks.connections(), 0);
+  CHECK_EQ(leaks.sockets(), 0);
+  CHECK_EQ(loop.h.open_count(), 0);
+  ConnectLog later;
+  connect_up(loop.h, p.a.get(), &later);
+  CHECK_EQ(later.opened, 1);
+  CHECK_EQ(later.vc()->get_socket(), p.a.release());
+  later.vc()->do_io_close();
 }
 
 }  // namespace netvc::test

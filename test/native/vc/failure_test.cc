@@ -263,6 +263,27 @@ TEST_CASE_FIXTURE(Fixture, "SK-7: an orderly close tells ENET_CLOSED, and is no 
   CHECK_EQ(told.codes, Codes{ENET_CLOSED, ENET_CLOSED});
 }
 
+TEST_CASE_FIXTURE(Fixture, "SK-6 F-121: a graceful end is no failure, and its users finish first") {
+  held->on_failed(told.notice());
+  c->close_gracefully();
+  c->close_gracefully();  // once
+  c.peer.shutdown(SHUT_WR);
+  REQUIRE(loop.until([&] { return loop.h.open_count() == 0; }));
+  CHECK_FALSE(c.alive());  // nobody new gets it
+  CHECK_FALSE(held->failed());
+  CHECK_EQ(held->failure(), ENET_CLOSED);
+  CHECK_EQ(told.codes, Codes{ENET_CLOSED});
+  CHECK_FALSE(set_failed(EIO));
+  // Who has it keeps it: its slot is nobody else's until then.
+  VcAndPeer during(loop, Family::kTcp4);
+  CHECK_NE(slot_of(during.id), slot_of(c.id));
+  CHECK_EQ(held->id(), c.id);
+  held = {};
+  VcAndPeer after(loop, Family::kTcp4);
+  CHECK_EQ(slot_of(after.id), slot_of(c.id));
+  CHECK_NE(after.id, c.id);
+}
+
 TEST_CASE_FIXTURE(Fixture, "SK-7: while it lingers it can still fail") {
   faults.always(SocketOp::kWrite, c->get_socket(), fail(EAGAIN));
   held->on_failed(told.notice());

@@ -12,6 +12,9 @@
 #include "support/leak_check.h"
 #include "support/loop.h"
 #include "support/notices.h"
+#include "support/tunnel_fixture.h"
+#include "vc/remote.h"
+#include "vc/trace.h"
 #include "vc/write.h"
 
 namespace netvc::test {
@@ -27,7 +30,41 @@ struct Stage {
   Buf& in;
   Buf& out;
   Notices& told;
+  TunnelEnds& ends;  // tunnels tell it
+  NetHandler& away;  // another handler
+  size_t notices = 0;
+  int tunnels = 0;
+
+  Notice* notice() {
+    ++notices;
+    return told.notice();
+  }
+  void send_oob() {
+    Notice* n = notice();
+    if (vc.send_oob("!", 1, n) != 0) n->tell(ENOTSUP);
+  }
 };
+
+struct NoLines final : TraceSink {
+  void line(std::string_view) override {}
+};
+
+Ref<Tunnel> join(Stage& s, const TunnelOptions& options = {}) {
+  Ref<Tunnel> t(new Tunnel(&s.ends, options));
+  ++s.tunnels;
+  Tunnel::join(t, s.vc.id(), s.other->id());
+  return t;
+}
+
+// As a command, and with nothing armed: it is not for handlers (MG-2).
+void move_away(Stage& s) {
+  CHECK(remote::post(s.vc.id(), [to = &s.away](NetVConnection& vc) {
+    if (vc.closed_now()) return;
+    vc.do_io_read(nullptr, 0, nullptr);
+    vc.do_io_write(nullptr, 0, nullptr);
+    vc.move_to(*to, [](NetVConnection*) {});
+  }));
+}
 
 struct Call {
   const char* name;
@@ -105,7 +142,7 @@ const Call kCalls[] = {
     {"trap", [](Stage& s) { s.vc.trap_write_buffer_empty(true, Event::kWriteBufferEmpty); }},
     {"queue_write", [](Stage& s) { s.vc.queue_write("message", 7); }},
     {"write_now", [](Stage& s) { s.vc.write_now("message", 7); }},
-    {"when_drained", [](Stage& s) { s.vc.when_drained(0, s.told.notice()); }},
+    {"when_drained", [](Stage& s) { s.vc.when_drained(0, s.notice()); }},
     {"write by id", [](Stage& s) { write(s.vc.id(), "message", 7); }},
     {"write by id, close",
      [](Stage& s) {
@@ -144,6 +181,71 @@ const Call kCalls[] = {
        s.vc.read_vio.buffer.clear();
        s.vc.write_vio.buffer.clear();
      }},
+    {"inactivity timeout", [](Stage& s) { s.vc.set_inactivity_timeout(kMillisecond); }},
+    {"active timeout", [](Stage& s) { s.vc.set_active_timeout(kMillisecond); }},
+    {"timeouts, cancelled",
+     [](Stage& s) {
+       s.vc.set_inactivity_timeout(kMillisecond);
+       s.vc.set_active_timeout(kMillisecond);
+       s.vc.cancel_inactivity_timeout();
+       s.vc.cancel_active_timeout();
+     }},
+    {"timeouts, close",
+     [](Stage& s) {
+       s.vc.set_inactivity_timeout(kMillisecond);
+       s.vc.set_active_timeout(kMillisecond);
+       s.vc.do_io_close();
+     }},
+    {"keep-alive queue", [](Stage& s) { CHECK(s.vc.add_to_keep_alive_queue()); }},
+    {"both queues, and none",
+     [](Stage& s) {
+       CHECK(s.vc.add_to_active_queue());
+       CHECK(s.vc.add_to_keep_alive_queue());
+       s.vc.remove_from_queues();
+     }},
+    {"active queue, close",
+     [](Stage& s) {
+       CHECK(s.vc.add_to_active_queue());
+       s.vc.do_io_close();
+       CHECK_FALSE(s.vc.add_to_active_queue());
+     }},
+    {"send_oob", [](Stage& s) { s.send_oob(); }},
+    {"send_oob, cancel",
+     [](Stage& s) {
+       s.send_oob();
+       s.vc.cancel_oob();
+     }},
+    {"send_oob, close",
+     [](Stage& s) {
+       s.send_oob();
+       s.vc.do_io_close();
+     }},
+    {"trace", [](Stage& s) { s.vc.set_origin_trace(std::make_shared<NoLines>()); }},
+    {"trace, and no more",
+     [](Stage& s) {
+       s.vc.set_origin_trace(std::make_shared<NoLines>());
+       s.vc.set_origin_trace(nullptr);
+     }},
+    {"move away", move_away},
+    {"move away, close",
+     [](Stage& s) {
+       move_away(s);
+       s.vc.do_io_close();
+     }},
+    {"move away with messages and timeouts",
+     [](Stage& s) {
+       s.vc.queue_write("message", 7);
+       s.vc.set_inactivity_timeout(kMillisecond);
+       move_away(s);
+     }},
+    {"tunnel", [](Stage& s) { join(s); }},
+    {"tunnel with limits", [](Stage& s) { join(s, {.limits = {.inactivity = kMillisecond}}); }},
+    {"tunnel, closed at once", [](Stage& s) { Tunnel::close(join(s), s.vc.id(), s.other->id()); }},
+    {"tunnel, close",
+     [](Stage& s) {
+       join(s);
+       s.vc.do_io_close();
+     }},
     {"apply_options", [](Stage& s) { s.vc.apply_options({}); }},
     {"get_data",
      [](Stage& s) {
@@ -160,13 +262,15 @@ enum class When {
   kWriteBufferEmpty,
   kEos,
   kError,
+  kInactivityTimeout,
+  kActiveTimeout,
   kAccept,
   kOpen
 };
 
 std::string name_of(When w) {
-  static const char* const names[] = {"RR",  "RC",    "WR",     "WC",  "WBE",
-                                      "EOS", "ERROR", "ACCEPT", "OPEN"};
+  static const char* const names[] = {"RR",    "RC", "WR", "WC",     "WBE", "EOS",
+                                      "ERROR", "IT", "AT", "ACCEPT", "OPEN"};
   return names[static_cast<int>(w)];
 }
 
@@ -184,6 +288,10 @@ Event event_of(When w) {
       return Event::kWriteBufferEmpty;
     case When::kEos:
       return Event::kEos;
+    case When::kInactivityTimeout:
+      return Event::kInactivityTimeout;
+    case When::kActiveTimeout:
+      return Event::kActiveTimeout;
     default:
       return Event::kError;
   }
@@ -197,16 +305,21 @@ void one(When when, const Call& call, Family f) {
   std::optional<Faults> faults;
   Recorder rec, second;
   Notices told;
+  TunnelEnds ends;
   Buf in(kIndexLarge, 4096), out(kIndexLarge, 4096);
-  Loop loop;
+  Loop loop, away;
   VcAndPeer other(loop, Family::kUnix);
   bool made = false;
   VersionedId id = 0;
+  size_t notices = 0;
+  int tunnels = 0;
   const auto make = [&](NetVConnection& vc) {
     if (std::exchange(made, true)) return;
     id = vc.id();
-    Stage stage{vc, other.vc, rec, second, in, out, told};
+    Stage stage{vc, other.vc, rec, second, in, out, told, ends, away.h};
     call.make(stage);
+    notices = stage.notices;
+    tunnels = stage.tunnels;
     if (vc.closed_now()) {
       rec.expect_silence();
       second.expect_silence();
@@ -225,6 +338,8 @@ void one(When when, const Call& call, Family f) {
     out.put("hello");
     vc.trap_write_buffer_empty(when == When::kWriteBufferEmpty, Event::kWriteBufferEmpty);
     vc.do_io_write(&rec, when == When::kWriteComplete ? 5 : VIO::kUnlimited, out.r);
+    if (when == When::kInactivityTimeout) vc.set_inactivity_timeout(kMillisecond);
+    if (when == When::kActiveTimeout) vc.set_active_timeout(kMillisecond);
     if (when == When::kError)
       faults.emplace().script(SocketOp::kRead, vc.get_socket(), {fail(ETIMEDOUT)});
   };
@@ -247,30 +362,40 @@ void one(When when, const Call& call, Family f) {
     if (when == When::kEos) peer.shutdown(SHUT_WR);
   }
   REQUIRE(loop.until([&] { return made; }));
+  const auto turn = [&] {
+    for (Loop* l : {&loop, &away})
+      l->turn(2);
+  };
+  const auto settle = [&] {
+    for (Loop* l : {&loop, &away, &loop})
+      l->settle();
+  };
   // Life goes on: more bytes, an end, and then somebody closes what is left.
-  loop.turn(2);
+  turn();
   if (peer.fd() >= 0) {
     ::send(peer.fd(), "again", 5, MSG_NOSIGNAL);
-    loop.turn(2);
+    turn();
     peer.take();
     peer.shutdown(SHUT_WR);
   }
-  loop.settle();
+  settle();
   if (VcPool::Handle vc = NetVConnection::pool().address(id)) {
     rec.expect_silence();
     second.expect_silence();
     vc->do_io_close();
   }
-  loop.settle();
+  settle();
+  CHECK_EQ(told.codes.size(), notices);
+  CHECK_EQ(ends.told, tunnels);
   if (server) Acceptor::cancel(server->acceptor);
 }
 
 }  // namespace
 
 TEST_CASE("INV-16: every call in every handler") {
-  for (When when :
-       {When::kReadReady, When::kReadComplete, When::kWriteReady, When::kWriteComplete,
-        When::kWriteBufferEmpty, When::kEos, When::kError, When::kAccept, When::kOpen}) {
+  for (When when : {When::kReadReady, When::kReadComplete, When::kWriteReady, When::kWriteComplete,
+                    When::kWriteBufferEmpty, When::kEos, When::kError, When::kInactivityTimeout,
+                    When::kActiveTimeout, When::kAccept, When::kOpen}) {
     for (const Call& call : kCalls) {
       one(when, call, Family::kTcp4);
       one(when, call, Family::kUnix);

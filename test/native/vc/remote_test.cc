@@ -140,8 +140,7 @@ TEST_CASE("RE-7: the net thread sleeps; a command and an edge each wake it") {
      [&](NetHandler&) { return NetVConnection::pool().address(c.id)->do_io_close(), 0; });
 }
 
-TEST_CASE(
-    "move_to: the connection lives on under its id; unread bytes and readiness are not lost") {
+TEST_CASE("move_to MG-3 B-23: it lives on under its id; unread bytes and readiness are not lost") {
   LeakCheck leaks;
   Loop from, to;
   VcAndPeer c(from, Family::kTcp4);
@@ -154,6 +153,14 @@ TEST_CASE(
   CHECK_EQ(from.h.open_count(), 0);
   CHECK_EQ(c->home(), &to.h);
   CHECK_EQ(moved, nullptr);
+  // On its way it is neither closed nor gone, for whoever asks.
+  from.turn(3);
+  CHECK(c.alive());
+  CHECK_FALSE(c->closed_to_all());
+  CHECK_EQ(c->failure(), 0);
+  CHECK_GE(c->get_socket(), 0);
+  CHECK_FALSE(c.peer.at_end());
+  CHECK_EQ(from.h.counters.closed.get(), 0);
   to.turn();
   CHECK_EQ(moved, c.vc);
   CHECK_EQ(to.h.open_count(), 1);
