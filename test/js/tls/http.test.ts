@@ -173,7 +173,8 @@ describe.each(['http2', 'http2 over TLS'])('%s', (name) => {
       request.on('error', (e) => seen.push('request', codeOf(e)))
       await once(request, 'data')
       const closed = new Promise((resolve) => h2.once('close', resolve))
-      await new Promise((resolve) => setTimeout(resolve, 5))
+      // Settings and their answers have been there and back: nothing is under way any more.
+      await new Promise((resolve) => h2.ping(resolve))
       raws[0].resetAndDestroy()
       await closed
       web.emit('done')
