@@ -14,7 +14,7 @@ let used = (file) => {
 }
 
 const fronts = new WeakMap()
-const { close, address, getConnections, ref, unref } = nodeNet.Server.prototype
+const { close, address, getConnections } = nodeNet.Server.prototype
 const listening = Object.getOwnPropertyDescriptor(nodeNet.Server.prototype, 'listening')
 
 /** The server of netvc/net that listens for one of Node's. */
@@ -36,12 +36,18 @@ function frontOf(server) {
   return front
 }
 
+/** Also before it listens: ref() and unref() are remembered. */
+function makeFront(server) {
+  let front = fronts.get(server)
+  if (front === undefined) fronts.set(server, (front = frontOf(server)))
+  return front
+}
+
 export function mapBelow(marker) {
   Object.assign(nodeNet.Server.prototype, {
     listen(...args) {
       used(marker)
-      let front = fronts.get(this)
-      if (front === undefined) fronts.set(this, (front = frontOf(this)))
+      const front = makeFront(this)
       const told = args.at(-1)
       if (typeof told === 'function') this.once('listening', args.pop())
       front.listen(...args)
@@ -64,11 +70,11 @@ export function mapBelow(marker) {
       return this
     },
     ref() {
-      fronts.get(this)?.ref() ?? ref.call(this)
+      makeFront(this).ref()
       return this
     },
     unref() {
-      fronts.get(this)?.unref() ?? unref.call(this)
+      makeFront(this).unref()
       return this
     },
   })
@@ -95,11 +101,11 @@ export function mapBelow(marker) {
     }
     if (given.socket) return secure(...args)
     used(marker)
-    const { signal, onread, ...below } = given
+    const { signal, onread, timeout, ...below } = given
     // Only what a plain socket takes; the rest is TLS's.
     const socket = new net.Socket({ allowHalfOpen: given.allowHalfOpen })
-    if (given.timeout) socket.setTimeout(given.timeout)
     const wrapped = secure({ ...given, socket }, ...(told ? [told] : []))
+    if (timeout) wrapped.setTimeout(timeout)
     socket.connect(below)
     return wrapped
   }
