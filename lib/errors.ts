@@ -125,10 +125,11 @@ const hints: Record<string, string> = {
   EADDRNOTAVAIL: 'this machine has no such address, or no local port is left',
   EACCES: 'not permitted; ports below 1024 and foreign files need privileges',
   ECONNREFUSED: 'nobody listens there',
+  ENODEV: 'this machine has no network interface of the name in bindToDevice',
   ENOENT: 'no such file, or no such congestionControl',
   ENOPROTOOPT: 'the kernel lacks an option that was given; localPortRange needs Linux 6.3',
   EOPNOTSUPP: 'this kind of socket, or this system, does not have it',
-  EPERM: 'not permitted; mark and transparent need CAP_NET_ADMIN',
+  EPERM: 'not permitted; mark and transparent need CAP_NET_ADMIN, bindToDevice CAP_NET_RAW',
   EMFILE: 'the process has no descriptor left; raise ulimit -n',
   ENOMEM: 'the system gives this process no memory; let less wait, or raise its limit',
 }

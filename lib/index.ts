@@ -10,6 +10,7 @@ export type {
   ListenOptions,
   ReactorOptions,
 } from './options.js'
+export type { PeerCredentials } from './peer-credentials.js'
 export type { PairInfo, PairOptions } from './pairs.js'
 export { Reactor } from './reactor.js'
 export type { NativeStats as ReactorStats } from './native.js'
@@ -31,5 +32,6 @@ export {
 export { VCStream, type VCStreamOptions } from './stream.js'
 export { VConnection, type ShutdownHow } from './vconnection.js'
 export { writeMany, type WriteManyResult } from './write-many.js'
+export type { VCData } from './vc-data.js'
 export { VIO, type VIOHandler } from './vio.js'
 export type { Chooser, Distribute, RegisterOptions, WorkerInfo } from './workers.js'

@@ -75,7 +75,7 @@ export class Listeners {
       throw wrongType('handler', 'a function, or undefined', handler)
     }
     checkOptions('listen', options)
-    checkTogether('listen', options)
+    checkTogether('listen', options, parsed)
     if (options.fd !== undefined && list.length > 1) {
       throw incompatible('fd', 'several addresses', 'one descriptor is one socket')
     }

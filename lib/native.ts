@@ -74,6 +74,8 @@ export interface Native {
   ):
     | [active: number, tag: string, tagId: number, internal: number, slot: number, version: number]
     | undefined
+  pairData(slot: number, version: number, remote: 0 | 1): Uint8Array | undefined
+  setPairData(slot: number, version: number, remote: 0 | 1, bytes: Uint8Array): number
 
   doIoRead(
     slot: number,
@@ -130,7 +132,8 @@ export interface Native {
   socketOptions(
     slot: number,
     version: number,
-  ): [congestionControl: string, ...values: (number | undefined)[]] | undefined
+  ): [congestionControl: string, device: string, ...values: (number | undefined)[]] | undefined
+  peerCredentials(slot: number, version: number): [pid: number, uid: number, gid: number] | number
   tcpInfo(slot: number, version: number): Record<string, number> | undefined
   sendOOB(slot: number, version: number, bytes: Uint8Array, token: number): void
   cancelOOB(slot: number, version: number): number

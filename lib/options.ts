@@ -1,3 +1,4 @@
+import { urlOf, type ParsedAddress } from './address.js'
 import { incompatible, outOfRange, wrongType, NetvcArgumentError } from './errors.js'
 import type { WriteOptions } from './handle.js'
 import type { PairOptions } from './pairs.js'
@@ -35,6 +36,13 @@ export interface ConnectionOptions extends TimeoutOptions {
   userTimeout?: number
   /** TCP_MAXSEG: bytes of a segment at most, 88..32767. Default: what the path takes. */
   maxSegmentSize?: number
+  /**
+   * The name of a network interface, for example `eth0`: packets come and go through it alone
+   * (SO_BINDTODEVICE); accepted connections too. ENODEV when there is none of this name, EPERM
+   * where it needs privileges (before Linux 5.7 always). Of IP alone: refused with
+   * ERR_INCOMPATIBLE_OPTION_PAIR for a unix address and for `fd`. Default: any.
+   */
+  bindToDevice?: string
 }
 
 /**
@@ -97,7 +105,7 @@ export interface ListenOptions extends ConnectionOptions {
   onLimited?: (limit: AcceptLimit) => void
   /**
    * An open, bound or listening stream socket to use; the one address only names it then. The
-   * listener owns it, and closes it. Not with ipv6Only and reusePort, which its maker has to set.
+   * listener owns it, and closes it. Not with ipv6Only, reusePort and bindToDevice, which its maker has to set.
    */
   fd?: number
   /** Cancels listen() while it is pending; afterwards it has no effect. */
@@ -166,6 +174,13 @@ function text(value: unknown, name: string): void {
   if (typeof value !== 'string' || value === '') throw wrongType(name, 'a non-empty string', value)
 }
 
+/** Of Linux: 1 to 15 bytes, neither a slash nor white space. */
+function device(value: unknown, name: string): void {
+  text(value, name)
+  if (!/^[^\s/\0]+$/.test(value as string) || Buffer.byteLength(value as string) > 15)
+    throw outOfRange(name, 'the name of a network interface, 1 to 15 bytes', value)
+}
+
 function signal(value: unknown, name: string): void {
   if (!(value instanceof AbortSignal)) throw wrongType(name, 'an AbortSignal', value)
 }
@@ -207,6 +222,7 @@ const connection: Record<keyof ConnectionOptions, Check> = {
   notSentLowat: integer(0, maxInt),
   userTimeout: integer(0, maxInt),
   maxSegmentSize: integer(88, 32767),
+  bindToDevice: device,
   inactivityTimeout: integer(0, maxInt),
   activeTimeout: integer(0, maxInt),
 }
@@ -272,6 +288,7 @@ const setSocketOptions: Record<keyof SocketOptions, Check> = {
   notSentLowat: integer(0, maxInt),
   userTimeout: integer(0, maxInt),
   outOfBandInline: boolean,
+  bindToDevice: device,
 }
 
 const setOriginTrace: Record<keyof OriginTraceOptions, Check> = {
@@ -354,7 +371,11 @@ export function checkOptions(kind: keyof typeof tables, options: unknown): void 
 export function checkTogether(
   kind: 'listen' | 'connect',
   options: ListenOptions & ConnectOptions,
+  addresses: readonly ParsedAddress[],
 ): void {
+  const path = addresses.find((address) => address.kind === 1)
+  if (path && options.bindToDevice !== undefined)
+    throw incompatible('bindToDevice', urlOf(path), 'packets of IP alone come by an interface')
   const has = (name: keyof typeof options) => options[name] !== undefined && options[name] !== false
   if (kind === 'connect') {
     if (has('transparent') && !has('localAddress'))
@@ -372,7 +393,7 @@ export function checkTogether(
     return
   }
   if (options.fd === undefined) return
-  for (const name of ['ipv6Only', 'reusePort'] as const) {
+  for (const name of ['ipv6Only', 'reusePort', 'bindToDevice'] as const) {
     if (options[name] === undefined) continue
     throw incompatible(name, '"fd"', 'it is set before a socket is bound, so by who has made it')
   }

@@ -151,7 +151,7 @@ export class Reactor extends WorkerSide {
     const parsed = parseAddress(address)
     checkOptions('connect', options)
     this.assertOpen('connect')
-    checkTogether('connect', options)
+    checkTogether('connect', options, [parsed])
     const timeouts = { ...this.#timeouts, ...given(options) }
     return this.connects.open(parsed, address, flat(options), timeouts)
   }

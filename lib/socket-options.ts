@@ -42,6 +42,11 @@ export interface SocketOptions {
   userTimeout?: number
   /** SO_OOBINLINE: urgent bytes of the peer stay in the stream. */
   outOfBandInline?: boolean
+  /**
+   * SO_BINDTODEVICE: the name of the network interface that its packets come and go by, 1 to 15
+   * bytes. To change it needs CAP_NET_RAW, to set it for the first time not (since Linux 5.7).
+   */
+  bindToDevice?: string
 }
 
 /** What the kernel answers; what the socket does not have is missing. */
@@ -68,7 +73,8 @@ const names = [
 type Name = (typeof names)[number]
 
 const remedies: Record<string, string> = {
-  EPERM: 'it needs privileges (CAP_NET_ADMIN)',
+  EPERM: 'it needs privileges (CAP_NET_ADMIN; bindToDevice: CAP_NET_RAW)',
+  ENODEV: 'this machine has no network interface of this name',
   EACCES: 'it needs privileges (CAP_NET_ADMIN)',
   ENOENT:
     'the kernel has no such algorithm; /proc/sys/net/ipv4/tcp_available_congestion_control lists those it has',
@@ -101,6 +107,7 @@ export function setSocketOptions(vc: VCSocket, options: SocketOptions): void {
   for (const [name, value] of Object.entries(flat(options))) {
     if (value === undefined) continue
     if (name === 'congestionControl') set(vc, name, -1, 0, value as string)
+    else if (name === 'bindToDevice') set(vc, name, -2, 0, value as string)
     else set(vc, name, names.indexOf(name as Name), Number(value))
   }
 }
@@ -113,7 +120,7 @@ function defined<T extends object>(values: T): object {
 export function socketOptions(vc: VCSocket): SocketOptionValues | undefined {
   const found = native.socketOptions(vc.slot, vc.version)
   if (!found) return undefined
-  const [congestionControl, ...values] = found
+  const [congestionControl, device, ...values] = found
   const value = Object.fromEntries(names.map((name, i) => [name, values[i]])) as {
     [name in Name]: number | undefined
   }
@@ -134,5 +141,6 @@ export function socketOptions(vc: VCSocket): SocketOptionValues | undefined {
     notSentLowat: value.notSentLowat,
     userTimeout: value.userTimeout,
     outOfBandInline: flag(value.outOfBandInline),
+    bindToDevice: device === '' ? undefined : device,
   })
 }

@@ -4,6 +4,7 @@ import { toBytes } from './mio-buffer.js'
 import { native } from './native.js'
 import { expectNotice } from './notices.js'
 import { pairInfo, type PairInfo } from './pairs.js'
+import { peerCredentials, type PeerCredentials } from './peer-credentials.js'
 import {
   setSocketOptions,
   socketOptions,
@@ -12,6 +13,8 @@ import {
 } from './socket-options.js'
 import { tcpInfo, type TcpInfo } from './tcp-info.js'
 import * as trace from './trace.js'
+import { checkDataName, pairData, setData, type VCData } from './vc-data.js'
+import type { VIO } from './vio.js'
 
 /** What a VConnection can do with its socket: docs/socket-options.md. */
 export abstract class VCSocket extends VCHandle {
@@ -20,9 +23,39 @@ export abstract class VCSocket extends VCHandle {
   /** @internal */
   abstract assertUsable(what: string, sides?: number, cancels?: boolean): void
 
+  /** @internal */
+  abstract readonly readVio: VIO | undefined
+  /** @internal */
+  abstract readonly writeVio: VIO | undefined
+  /** @internal */
+  protected abstract readonly howClosed: 0 | 1 | -1
+
   /** What it knows of its pair; undefined for a connection with a socket. See Reactor.pair(). */
   get pair(): PairInfo | undefined {
     return pairInfo(this.slot, this.version)
+  }
+  /**
+   * What Traffic Server's get_data() knows of it (VC-7, PV-25). `local` and `remote` are copies, the
+   * same from whichever thread has that end; undefined when nothing was set, it is not an end of a
+   * pair, or it is gone. Throws ERR_INVALID_ARG_VALUE for another name.
+   */
+  getData<K extends keyof VCData>(what: K): VCData[K]
+  getData(what: keyof VCData): unknown {
+    checkDataName(what)
+    if (what === 'local' || what === 'remote') {
+      return this.closed ? undefined : pairData(this, what)
+    }
+    return what === 'closed' ? this.howClosed : this[what]
+  }
+  /**
+   * A value that both ends of a pair can look at, wherever they are: `local` of one is `remote` of
+   * the other (PV-25). A structured clone is kept, of 64 KiB at most, until the pair is gone;
+   * undefined takes it away. False: a connection with a socket keeps none, and the other names
+   * cannot be set (VC-7). Throws ERR_INVALID_ARG_TYPE for what cannot be cloned, ERR_OUT_OF_RANGE for
+   * what is too large, ERR_VC_CLOSED, ERR_VC_NOT_OWNER.
+   */
+  setData(what: keyof VCData, value: unknown): boolean {
+    return setData(this, what, value)
   }
   /** Its descriptor, or -1: a pair has none, nor has what is gone. Waits a turn, as the next three. */
   get fd(): number {
@@ -56,6 +89,15 @@ export abstract class VCSocket extends VCHandle {
   /** TCP_INFO: how the kernel is doing with it. undefined when it is gone, or not TCP. Waits for a turn. */
   tcpInfo(): TcpInfo | undefined {
     return tcpInfo(this)
+  }
+  /**
+   * The process at the other end of a unix socket (SO_PEERCRED), as it was when it connected, for
+   * the side that accepts, or called listen(), for the side that connects; of an adopted socket
+   * pair, who made it. undefined when the connection is gone. Throws EOPNOTSUPP when it is not a
+   * unix socket. Waits for a turn.
+   */
+  peerCredentials(): PeerCredentials | undefined {
+    return peerCredentials(this)
   }
   /**
    * Sends urgent bytes (MSG_OOB), in front of all that waits to be sent; the last one is marked.

@@ -45,6 +45,7 @@ export class VConnection extends VCStreams {
   #write: VIO | undefined
   #left: MIOBuffer | undefined
   #closed = false
+  #aborted = false
   #assigned = false
   #shut = 0
   #error: NetvcError | undefined
@@ -67,11 +68,11 @@ export class VConnection extends VCStreams {
   }
 
   /** Its read operation, the same object for ever (VC-7); undefined before the first doIoRead(). */
-  get readVio(): VIO | undefined {
+  override get readVio(): VIO | undefined {
     return this.#read
   }
   /** The same of doIoWrite(). */
-  get writeVio(): VIO | undefined {
+  override get writeVio(): VIO | undefined {
     return this.#write
   }
 
@@ -303,6 +304,7 @@ export class VConnection extends VCStreams {
     this.#error ??= super.failure // which nobody knows once it is gone (SK-4)
     super.doIoClose(errno)
     if (this.#assigned) return
+    this.#aborted = errno !== undefined
     if (errno === undefined && native.unsent(this.slot, this.version) > 0)
       this.reactor.waitForUnsent()
     this.markClosed(undefined)
@@ -340,6 +342,7 @@ export class VConnection extends VCStreams {
     this.#error ??= super.failure
     super.closeWithReset()
     if (this.#assigned) return
+    this.#aborted = true
     this.markClosed(undefined)
   }
 
@@ -355,6 +358,11 @@ export class VConnection extends VCStreams {
   protected override disarm(): void {
     this.#read?.disarm()
     this.#write?.disarm()
+  }
+
+  /** @internal */
+  protected override get howClosed(): 0 | 1 | -1 {
+    return this.#aborted ? -1 : this.closed ? 1 : 0
   }
 
   /** @internal It has another owner: this is a handle, and no more. */

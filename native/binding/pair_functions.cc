@@ -83,10 +83,37 @@ napi_value JsPairInfo(napi_env env, Args<2>& a) {
   return array;
 }
 
+// pairData(slot, version, remote): bytes, or undefined when there are none, or no pair
+napi_value JsPairData(napi_env env, Args<3>& a) {
+  VcPool::Handle vc = find(id_of(a));
+  const PairEnd* end = vc ? vc->pair_end() : nullptr;
+  const std::string bytes = end ? end->user_bytes(a.i32(2) != 0) : std::string();
+  napi_value buffer = nullptr;
+  if (bytes.empty()) return nullptr;
+  return napi_create_buffer_copy(env, bytes.size(), bytes.data(), nullptr, &buffer) == napi_ok
+             ? buffer
+             : nullptr;
+}
+
+// setPairData(slot, version, remote, bytes): 0, -EOPNOTSUPP without a pair, or kGone
+napi_value JsSetPairData(napi_env env, Args<4>& a) {
+  VcPool::Handle vc = find(id_of(a));
+  if (!vc) return js_i32(env, kGone);
+  char* data = nullptr;
+  size_t n = 0;
+  a.memory(3, &data, &n);
+  PairEnd* end = vc->pair_end();
+  if (!end) return js_i32(env, -EOPNOTSUPP);
+  end->set_user_bytes(a.i32(2) != 0, n > 0 ? std::string(data, n) : std::string());
+  return js_i32(env, 0);
+}
+
 }  // namespace
 
 void register_pair_functions(napi_env env, napi_value exports, EnvState& state) {
-  const Function table[] = {entry<JsPair, kTouch>("pair"), entry<JsPairInfo, kPlain>("pairInfo")};
+  const Function table[] = {entry<JsPair, kTouch>("pair"), entry<JsPairInfo, kPlain>("pairInfo"),
+                            entry<JsPairData, kPlain>("pairData"),
+                            entry<JsSetPairData, kPlain>("setPairData")};
   register_functions(env, exports, state, table, std::size(table));
 }
 

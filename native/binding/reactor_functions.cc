@@ -28,6 +28,7 @@ NetVCOptions connection_options(const Options& o) {
   c.packet_mark = static_cast<uint32_t>(o.number("mark", 0));
   c.packet_tos = static_cast<uint32_t>(o.number("tos", 0));
   c.congestion_control = o.text("congestionControl");
+  c.device = o.text("bindToDevice");
   c.keep_alive_idle = static_cast<int>(o.number("keepAliveIdle", 0));
   c.keep_alive_interval = static_cast<int>(o.number("keepAliveInterval", 0));
   c.keep_alive_count = static_cast<int>(o.number("keepAliveCount", 0));

@@ -14,8 +14,8 @@ namespace netvc {
 
 namespace {
 
-// setSocketOption(slot, version, SocketOption | -1 congestion control, number, text): 0, -errno or
-// kGone. Waits for the connection's thread.
+// setSocketOption(slot, version, SocketOption | -1 congestion control | -2 device, number, text):
+// 0, -errno or kGone. Waits for the connection's thread.
 napi_value JsSetSocketOption(napi_env env, Args<5>& a) {
   const int option = a.i32(2);
   const int value = a.i32(3);
@@ -24,33 +24,40 @@ napi_value JsSetSocketOption(napi_env env, Args<5>& a) {
   const bool alive = call_at_home(id_of(a), [&](NetVConnection& vc) {
     if (vc.pair_end()) return;  // PV-25
     const int fd = vc.get_socket();
-    r = option < 0 ? set_congestion_control(fd, name)
-                   : set_socket_option(fd, vc.remote_addr().family(),
-                                       static_cast<SocketOption>(option), value);
+    const Address& remote = vc.remote_addr();
+    if (option == -2)
+      r = remote.is_ip() ? bind_to_device(fd, name) : -EOPNOTSUPP;
+    else if (option == -1)
+      r = set_congestion_control(fd, name);
+    else
+      r = set_socket_option(fd, remote.family(), static_cast<SocketOption>(option), value);
   });
   return js_i32(env, alive ? r : kGone);
 }
 
-// socketOptions(slot, version): [congestion control | '', value of each SocketOption | undefined],
-// or undefined when it is gone. Waits for the connection's thread.
+// socketOptions(slot, version): [congestion control | '', device | '', value of each SocketOption |
+// undefined], or undefined when it is gone. Waits for the connection's thread.
 napi_value JsSocketOptions(napi_env env, Args<2>& a) {
   int values[kSocketOptions];
   int errors[kSocketOptions];
   std::string congestion;
+  std::string device;
   const bool alive = call_at_home(id_of(a), [&](NetVConnection& vc) {
     const int fd = vc.get_socket();
     for (int i = 0; i < kSocketOptions; ++i)
       errors[i] = get_socket_option(fd, vc.remote_addr().family(), static_cast<SocketOption>(i),
                                     &values[i]);
     congestion = congestion_control(fd);
+    device = bound_device(fd);
   });
   if (!alive) return nullptr;
   napi_value array = nullptr;
-  napi_create_array_with_length(env, kSocketOptions + 1, &array);
+  napi_create_array_with_length(env, kSocketOptions + 2, &array);
   napi_set_element(env, array, 0, js_text(env, congestion));
+  napi_set_element(env, array, 1, js_text(env, device));
   for (int i = 0; i < kSocketOptions; ++i) {
     if (errors[i] == 0)
-      napi_set_element(env, array, static_cast<uint32_t>(i) + 1, js_i32(env, values[i]));
+      napi_set_element(env, array, static_cast<uint32_t>(i) + 2, js_i32(env, values[i]));
   }
   return array;
 }
@@ -70,6 +77,23 @@ napi_value JsTcpInfo(napi_env env, Args<2>& a) {
     set(env, object, f.name, v);
   }
   return object;
+}
+
+// peerCredentials(slot, version): [pid, uid, gid], -errno, or kGone. Waits for the connection's
+// thread.
+napi_value JsPeerCredentials(napi_env env, Args<2>& a) {
+  PeerCredentials found;
+  int r = 0;
+  const bool alive = call_at_home(id_of(a), [&](NetVConnection& vc) {
+    r = vc.pair_end() ? -EOPNOTSUPP : peer_credentials(vc.get_socket(), &found);
+  });
+  if (!alive || r < 0) return js_i32(env, alive ? r : kGone);
+  napi_value array = nullptr;
+  napi_create_array_with_length(env, 3, &array);
+  uint32_t i = 0;
+  for (const int64_t n : {found.pid, found.uid, found.gid})
+    napi_set_element(env, array, i++, js_int(env, n));
+  return array;
 }
 
 // sendOOB(slot, version, bytes, token): one NOTICE follows in any case
@@ -132,6 +156,7 @@ void register_socket_functions(napi_env env, napi_value exports, EnvState& state
       entry<JsSetSocketOption, kCommand>("setSocketOption"),
       entry<JsSocketOptions, kFlush>("socketOptions"),
       entry<JsTcpInfo, kFlush>("tcpInfo"),
+      entry<JsPeerCredentials, kFlush>("peerCredentials"),
       entry<JsSendOob, kCommand>("sendOOB"),
       entry<JsCancelOob, kCommand>("cancelOOB"),
       entry<JsSetOriginTrace, kCommand>("setOriginTrace"),

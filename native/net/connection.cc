@@ -108,6 +108,12 @@ int set_transparent(int fd, int family) {
 #endif
 }
 
+int set_device(int fd, int family, const NetVCOptions& o) {
+  if (o.device.empty()) return 0;
+  if (family != AF_INET && family != AF_INET6) return -EOPNOTSUPP;
+  return bind_to_device(fd, o.device);
+}
+
 int set_max_segment_size(int fd, int family, const NetVCOptions& o) {
   if (o.max_segment_size == 0 || (family != AF_INET && family != AF_INET6)) return 0;
   return set_socket_option(fd, family, SocketOption::kMaxSegmentSize, o.max_segment_size);
@@ -119,6 +125,7 @@ int Connection::open(const Address& target, const NetVCOptions& options) {
   UniqueFd owned(fd);
   const bool ip = target.is_ip();
   if (ip) sock::set_int_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (const int r = set_device(fd, target.family(), options); r < 0) return r;
 
   Address local;
   if (options.addr_binding == AddrBinding::kAny) {

@@ -18,6 +18,8 @@ namespace netvc {
 int apply_options(int fd, int family, const NetVCOptions& options);
 /// IP_TRANSPARENT: addresses that are not this machine's. 0 or -errno; before bind.
 int set_transparent(int fd, int family);
+/// SO_BINDTODEVICE, where it is given: 0 or -errno, -EOPNOTSUPP when this is not IP. Before bind.
+int set_device(int fd, int family, const NetVCOptions& options);
 /// TCP_MAXSEG, where it is given and this is TCP. 0 or -errno; before connect or listen.
 int set_max_segment_size(int fd, int family, const NetVCOptions& options);
 

@@ -30,6 +30,7 @@ struct NetVCOptions {
   uint32_t packet_mark = 0;
   uint32_t packet_tos = 0;
   std::string congestion_control;  // empty: leave to the kernel
+  std::string device;              // of IP alone: the network interface to be bound to; empty: any
   // Of TCP alone; 0: leave to the kernel. See net/socket_options.h for the units.
   int keep_alive_idle = 0;
   int keep_alive_interval = 0;

@@ -1,10 +1,12 @@
 #include "net/socket_options.h"
 
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstring>
 #include <limits>
 
 #include "net/socket_ops.h"
@@ -81,6 +83,46 @@ int get_socket_option(int fd, int family, SocketOption o, int* value) {
   if (n.option < 0) return -EOPNOTSUPP;
   socklen_t len = sizeof *value;
   return ::getsockopt(fd, n.level, n.option, value, &len) == 0 ? 0 : -errno;
+}
+
+int bind_to_device(int fd, const std::string& name) {
+#ifdef SO_BINDTODEVICE
+  // A longer one cannot exist, and the kernel would take its beginning.
+  if (name.size() >= IFNAMSIZ) return -ENODEV;
+  const auto length = static_cast<socklen_t>(name.size());
+  return ::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name.data(), length) == 0 ? 0 : -errno;
+#else
+  (void)fd, (void)name;
+  return -EOPNOTSUPP;
+#endif
+}
+
+std::string bound_device(int fd) {
+  char name[IFNAMSIZ] = {};
+#ifdef SO_BINDTODEVICE
+  socklen_t n = sizeof name;
+  if (::getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &n) != 0) return {};
+#else
+  (void)fd;
+#endif
+  return {name, ::strnlen(name, sizeof name)};
+}
+
+int peer_credentials(int fd, PeerCredentials* out) {
+#ifdef SO_PEERCRED
+  int family = 0;
+  socklen_t n = sizeof family;
+  if (::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &n) != 0) return -errno;
+  if (family != AF_UNIX) return -EOPNOTSUPP;
+  ucred found{};
+  n = sizeof found;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &found, &n) != 0) return -errno;
+  *out = {found.pid, found.uid, found.gid};
+  return 0;
+#else
+  (void)fd, (void)out;
+  return -EOPNOTSUPP;
+#endif
 }
 
 int set_congestion_control(int fd, const std::string& name) {

@@ -39,6 +39,20 @@ int set_congestion_control(int fd, const std::string& name);
 /// Empty when the socket has none.
 std::string congestion_control(int fd);
 
+/// SO_BINDTODEVICE: 0 or -errno (ENODEV: there is no such interface).
+int bind_to_device(int fd, const std::string& name);
+/// Empty when it is bound to none.
+std::string bound_device(int fd);
+
+/// The process at the other end, as it was when it connected, listened, or made the socket pair.
+struct PeerCredentials {
+  int64_t pid = 0;  // 0: not visible from here, since it is in another namespace
+  int64_t uid = 0;
+  int64_t gid = 0;
+};
+/// 0 or -errno; -EOPNOTSUPP when it is not a unix socket.
+int peer_credentials(int fd, PeerCredentials* out);
+
 struct TcpInfoField {
   const char* name;
   double value;  // ~0 of 64 bits, which means "no limit", is infinite

@@ -71,6 +71,7 @@ int ListenSocket::bind_new(const Address& address) {
 #ifdef SO_REUSEPORT
   if (options_.reuse_port) sock::set_int_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 #endif
+  if (const int r = set_device(fd, address.family(), options_.connection); r < 0) return -r;
   if (options_.transparent) {
     if (const int r = set_transparent(fd, address.family()); r < 0) return -r;
   }

@@ -21,6 +21,7 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
 #include <string>
 
 #include "base/clock.h"
@@ -89,6 +90,17 @@ class PairEnd final : public Transport {
     core_->user_data[remote ? 1 - side_ : side_].store(p, std::memory_order_release);
   }
 
+  // --- the same of users in different threads: bytes, of which each of them has a copy. Any
+  // thread.
+  std::string user_bytes(bool remote) const {
+    const std::lock_guard<std::mutex> lock(core_->bytes_mutex);
+    return core_->user_bytes[remote ? 1 - side_ : side_];
+  }
+  void set_user_bytes(bool remote, std::string bytes) {
+    const std::lock_guard<std::mutex> lock(core_->bytes_mutex);
+    core_->user_bytes[remote ? 1 - side_ : side_].swap(bytes);
+  }
+
   // --- Transport: the same bytes by copy, for messages
   ssize_t read(Connection& con, const iovec* iov, int count, unsigned* needs) override;
   ssize_t write(Connection& con, const iovec* iov, int count, unsigned* needs) override;
@@ -114,6 +126,8 @@ class PairEnd final : public Transport {
     // who finds none there sends the command that takes them.
     std::atomic<unsigned> wakes[2] = {};
     std::atomic<void*> user_data[2] = {};
+    std::mutex bytes_mutex;  // of users alone: no I/O takes it
+    std::string user_bytes[2];
   };
 
   PairEnd(Ref<Core> core, int side, NetVConnection& vc)

@@ -147,6 +147,27 @@ describe('reactor.pair()', () => {
       ])
     })
 
+    test('local and remote data: each end sees what the other one has set (PV-25, F-113)', async () => {
+      const { world } = box
+      const [active, passive] = world.reactor.pair({ passiveThread: Math.min(1, threads) })
+      expect([active.getData('local'), active.getData('remote')]).toEqual([undefined, undefined])
+      const value = { route: 'a', ids: [1n, new Date(5)], bytes: new Uint8Array([1, 2]) }
+      expect(active.setData('local', value)).toBe(true)
+      expect(active.setData('remote', 'theirs')).toBe(true)
+      expect(active.setData('readVio', 1)).toBe(false)
+      value.route = 'changed later'
+      const seen = { route: 'a', ids: [1n, new Date(5)], bytes: new Uint8Array([1, 2]) }
+      expect(passive.getData('remote')).toEqual(seen)
+      expect(passive.getData('local')).toBe('theirs')
+      passive.setData('local', null)
+      expect(active.getData('remote')).toBeNull()
+      active.doIoClose()
+      expect(active.getData('local')).toBeUndefined()
+      expect(passive.getData('remote')).toEqual(seen) // until it is gone too (PV-30)
+      passive.setData('remote', undefined)
+      expect(passive.getData('remote')).toBeUndefined()
+    })
+
     test('what has no meaning without a socket does nothing (PV-25, KQ-5)', async () => {
       const { world } = box
       const [active] = world.reactor.pair()

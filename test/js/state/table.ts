@@ -71,6 +71,11 @@ const pulling: Outcomes = {
   open: 'ERR_VC_READING',
   'shut for writing': 'ERR_VC_READING',
 }
+/** Not a unix socket; of what is gone nobody asks what it was. */
+const noCredentials: Outcomes = {
+  ...Object.fromEntries(states.map((s) => [s, 'EOPNOTSUPP'])),
+  ...gone('ok'),
+}
 /** A tunnel goes on while it is looked at and adjusted. */
 const adjusting: Outcomes = gone('ERR_VC_CLOSED')
 const joining: Outcomes = { ...reading, ...writing }
@@ -143,6 +148,12 @@ export const connectionCalls: Record<string, Row> = {
   'vc.writable': [({ vc }) => vc.writable, writing],
   'vc.setSocketOptions': [({ vc }) => vc.setSocketOptions({ noDelay: true }), adjusting],
   'vc.socketOptions': [({ vc }) => vc.socketOptions(), anywhere],
+  "vc.getData('local'), 'readVio', 'closed'": [
+    ({ vc }) => [vc.getData('local'), vc.getData('readVio'), vc.getData('closed')],
+    anywhere,
+  ],
+  "vc.setData('local')": [({ vc }) => vc.setData('local', 'x'), adjusting],
+  'vc.peerCredentials': [({ vc }) => vc.peerCredentials(), noCredentials],
   'vc.tcpInfo': [({ vc }) => vc.tcpInfo(), anywhere],
   'vc.sendOOB': [
     ({ vc }) => vc.sendOOB('!'),

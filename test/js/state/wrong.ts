@@ -41,6 +41,20 @@ const handlers = not(type, 1, 'f', {}, { handleEvent: 1 }, true)
 
 /** Calls, what a message must name, and wrong arguments with their codes. */
 export const functions: Record<string, Row> = {
+  'getData(what)': [
+    ({ vc }, w) => void vc.getData(w),
+    'what',
+    [...not(type, 5, null), ['x', value]],
+  ],
+  'setData(what)': [({ vc }, w) => vc.setData(w, 1), 'what', [...not(type, 5, null), ['x', value]]],
+  'setData(value)': [
+    ({ vc }, w) => vc.setData('local', w),
+    'value',
+    [
+      [() => {}, type],
+      [Buffer.alloc(65_536), range],
+    ],
+  ],
   'doIoRead(handler)': [({ vc, buffer }, w) => vc.doIoRead(w, 1, buffer), 'handler', handlers],
   'doIoRead(nbytes)': [
     ({ vc, buffer }, w) => vc.doIoRead(() => {}, w, buffer),

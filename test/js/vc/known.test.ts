@@ -19,6 +19,28 @@ describe('what is known about a connection', () => {
       expect(server.doIoRead(null, 0, null)).toBe(server.readVio)
     })
 
+    test('getData: its operations, and how it was closed (VC-7, F-021)', async () => {
+      const { world } = box
+      const [client, server] = await world.pair()
+      const [third] = await world.pair()
+      expect([server.getData('readVio'), server.getData('closed')]).toEqual([undefined, 0])
+      const read = server.doIoRead(() => {}, Infinity, world.buffer())
+      const write = server.doIoWrite(() => {}, Infinity, world.pipe()[1])
+      expect(server.getData('readVio')).toBe(read)
+      expect(server.getData('writeVio')).toBe(write)
+      server.doIoClose()
+      client.doIoClose(104)
+      client.doIoClose()
+      third.closeWithReset()
+      expect([server, client, third].map((vc) => vc.getData('closed'))).toEqual([1, -1, -1])
+    })
+
+    test.skipIf(onPairs)('a socket keeps no data of others (VC-7)', async () => {
+      const [vc] = await box.world.pair()
+      expect([vc.setData('local', 5), vc.setData('closed', 5)]).toEqual([false, false])
+      expect(vc.getData('local')).toBeUndefined()
+    })
+
     test('descriptor, number, direction and what is not acknowledged (VC-8, VC-9)', async () => {
       const { world } = box
       const [client, server] = await world.pair()

@@ -141,6 +141,59 @@ describe.skipIf(onPairs)('options of the socket', () => {
       ).rejects.toMatchObject({ code: 'ENOENT', syscall: 'listen' })
     })
 
+    describe('bindToDevice', () => {
+      const bound = { bindToDevice: 'lo' }
+      const device = (vc: VConnection | undefined) => vc?.socketOptions()?.bindToDevice
+
+      test('of a listener is that of its connections, and goes where they go (SO_BINDTODEVICE)', async () => {
+        const { world } = box
+        const [free, server, listener] = await world.pair(tcp, { listen: bound })
+        expect([device(free), device(server)]).toEqual([undefined, 'lo'])
+        const client = await world.reactor.connect(listener.addresses[0], bound)
+        expect(device(client)).toBe('lo')
+        await client.migrate(Math.min(1, world.threads))
+        expect(device(client)).toBe('lo')
+        const named = await world.reactor.connect(
+          `tcp://localhost:${listener.addresses[0].split(':').at(-1)!}`,
+          bound,
+        )
+        expect(device(named)).toBe('lo')
+        free.setSocketOptions(bound)
+        expect(device(free)).toBe('lo')
+      })
+
+      test('an interface that does not exist is ENODEV', async () => {
+        const { reactor } = box.world
+        const none = { bindToDevice: 'no-such-if' }
+        const [vc, , listener] = await box.world.pair(tcp)
+        const refused = { code: 'ENODEV', message: expect.stringMatching(/interface/) as unknown }
+        await expect(reactor.connect(listener.addresses[0], none)).rejects.toMatchObject(refused)
+        await expect(reactor.listen(tcp, () => {}, none)).rejects.toMatchObject(refused)
+        expect(() => vc.setSocketOptions(none)).toThrow(expect.objectContaining(refused))
+      })
+
+      test('where it cannot hold it is refused: unix sockets, and descriptors that others have bound', async () => {
+        const { reactor } = box.world
+        const refused = { code: 'ERR_INCOMPATIBLE_OPTION_PAIR' }
+        const unix = unixAddress()
+        await expect(reactor.connect(unix, bound)).rejects.toMatchObject(refused)
+        for (const to of [unix, [tcp, unix]])
+          await expect(reactor.listen(to, () => {}, bound)).rejects.toMatchObject(refused)
+        const fd = { ...bound, fd: 1_000_000 }
+        await expect(reactor.listen(tcp, () => {}, fd)).rejects.toMatchObject(refused)
+        const [vc] = await box.world.pair(unix)
+        expect(code(() => vc.setSocketOptions(bound))).toBe('EOPNOTSUPP')
+      })
+
+      test.each([5, '', 'a/b', 'a b', 'x'.repeat(16)])('%j is no interface', async (name) => {
+        const wrong = { bindToDevice: name as string }
+        const refused = { message: expect.stringMatching(/bindToDevice/) as unknown }
+        const { reactor } = box.world
+        await expect(reactor.connect('tcp://127.0.0.1:1', wrong)).rejects.toMatchObject(refused)
+        await expect(reactor.listen(tcp, () => {}, wrong)).rejects.toMatchObject(refused)
+      })
+    })
+
     test('transparent listeners, where the process may; else EPERM (AC-1, F-078)', async () => {
       const { world } = box
       const listening = world.pair(tcp, { listen: { transparent: true } })

@@ -24,6 +24,23 @@ describe('a pair between two JavaScript threads', () => {
       await eventually(() => passive.closed, 'the worker has seen the end and has closed')
     })
 
+    test('data that one end has set goes along, and what the worker sets is seen here (PV-25)', async () => {
+      const { world } = box
+      const worker = await world.worker(
+        "reactor.register((vc) => { vc.setData('local', [vc.getData('local'), vc.getData('remote')]) })",
+      )
+      const [active, passive] = world.reactor.pair(apart)
+      active.setData('local', { n: 1n })
+      passive.setData('local', 'kept')
+      passive.assign(worker.threadId)
+      await eventually(() => Array.isArray(active.getData('remote')), 'the worker has answered')
+      expect(active.getData('remote')).toEqual(['kept', { n: 1n }])
+      expect(() => passive.setData('local', 1)).toThrow(
+        expect.objectContaining({ code: 'ERR_VC_NOT_OWNER' }),
+      )
+      active.doIoClose()
+    })
+
     test('the end of the worker is the end of the stream (PV-23)', async () => {
       const { world } = box
       const worker = await world.worker('reactor.register(echo)')

@@ -3,8 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include <map>
 
+#include "net/connection.h"
+#include "net/socket_ops.h"
 #include "support/leak_check.h"
 #include "support/raw_peer.h"
 
@@ -81,6 +85,33 @@ TEST_CASE("VC-10 F-026: congestion control by name") {
   CHECK_EQ(congestion_control(p.a.get()), "reno");
   CHECK_EQ(set_congestion_control(p.a.get(), "no-such-thing"), -ENOENT);
   CHECK_EQ(congestion_control(p.a.get()), "reno");
+}
+
+TEST_CASE("SO_BINDTODEVICE: by name; one that there is not, or cannot be, is an error") {
+  const UniqueFd fd(sock::stream_socket(AF_INET));
+  CHECK_EQ(bound_device(fd.get()), "");
+  CHECK_EQ(bind_to_device(fd.get(), "no-such-if"), -ENODEV);
+  CHECK_EQ(bind_to_device(fd.get(), "a-name-that-is-too-long"), -ENODEV);
+  REQUIRE_EQ(bind_to_device(fd.get(), "lo"), 0);
+  CHECK_EQ(bound_device(fd.get()), "lo");
+  CHECK_EQ(bound_device(-1), "");
+  NetVCOptions options;
+  options.device = "lo";
+  CHECK_EQ(set_device(fd.get(), AF_UNIX, options), -EOPNOTSUPP);
+}
+
+TEST_CASE("SO_PEERCRED: of unix sockets alone") {
+  int fds[2];
+  REQUIRE_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+  const UniqueFd one(fds[0]), other(fds[1]);
+  PeerCredentials found;
+  REQUIRE_EQ(peer_credentials(one.get(), &found), 0);
+  CHECK_EQ(found.pid, ::getpid());
+  CHECK_EQ(found.uid, int64_t{::geteuid()});
+  CHECK_EQ(found.gid, int64_t{::getegid()});
+  const UniqueFd tcp(sock::stream_socket(AF_INET));
+  CHECK_EQ(peer_credentials(tcp.get(), &found), -EOPNOTSUPP);
+  CHECK_EQ(peer_credentials(-1, &found), -EBADF);
 }
 
 TEST_CASE("TCP_INFO: the fields are where the kernel has them") {
