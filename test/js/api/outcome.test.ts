@@ -35,6 +35,25 @@ const steps: Record<string, (world: World, silent: string) => Promise<Pending>> 
     const vc = await held(world)
     return { id: vc.id, vc, outcome: vc.write('x', { completion: true }) }
   },
+  'completion of a write with a timeout': async (world) => {
+    const vc = await held(world)
+    return { id: vc.id, vc, outcome: vc.write('x', { completion: true, timeout: 3_600_000 }) }
+  },
+  'a loop over a connection': async (world) => {
+    const [vc] = await world.pair()
+    return { id: vc.id, vc, outcome: vc[Symbol.asyncIterator]().next() }
+  },
+  'a read of vc.readable': async (world) => {
+    const [vc] = await world.pair()
+    return { id: vc.id, vc, outcome: vc.readable.getReader().read() }
+  },
+  'a write to vc.writable': async (world) => {
+    const vc = await held(world)
+    const writer = vc.writable.getWriter()
+    void writer.closed.catch(() => {})
+    void writer.write(Buffer.alloc(1 << 20)).catch(() => {})
+    return { id: vc.id, vc, outcome: writer.write('x') }
+  },
   'drained()': async (world) => {
     const vc = await held(world)
     return { id: vc.id, vc, outcome: vc.drained() }

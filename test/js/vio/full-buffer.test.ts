@@ -11,6 +11,7 @@ import { onBothEngines } from '../support/engines.js'
 import { eventually, onPairs, useWorld } from '../support/fixture.js'
 import { pattern, PatternChecker } from '../support/pattern.js'
 import { Recorder } from '../support/recorder.js'
+import { code } from '../write/told.js'
 
 const small = { blockSize: 4096, waterMark: 8192 }
 /** What is unread when reading has stopped: a pair fills to its own size at least (PV-17). */
@@ -158,6 +159,43 @@ describe('a full buffer', () => {
       const before = got
       mend({ buffer, slow, vio, other })
       await eventually(() => got > before || rest.readAvail > 0, 'more bytes')
+    })
+
+    // The same where write operations take the bytes: one source, two of them, and one peer that
+    // does not read.
+    const givingUp: [string, (slow: VConnection) => void][] = [
+      ['is closed', (slow) => slow.doIoClose(104)],
+      ['has its operation cancelled', (slow) => slow.doIoWrite(null, 0, null)],
+      ['has its reader taken away', (slow) => (slow.writeVio!.reader = null)],
+    ]
+    test.each(givingUp)('goes on: the slowest of two write operations %s', async (_, giveUp) => {
+      const { world } = box
+      const [client, source] = await world.pair()
+      const [fast, fastPeer] = await world.pair()
+      const [slow] = await world.pair()
+      const [buffer, forFast] = world.pipe(small)
+      const forSlow = buffer.allocReader()
+      const { stream } = world.check(fastPeer)
+      const vio = source.doIoRead(
+        () => {
+          fast.writeVio!.reenable()
+          if (!slow.closed && slow.writeVio!.armed) slow.writeVio!.reenable()
+        },
+        Infinity,
+        buffer,
+      )
+      fast.doIoWrite(() => void vio.reenable(), Infinity, forFast)
+      slow.doIoWrite(() => void vio.reenable(), Infinity, forSlow)
+      const sent = 12 << 20
+      client.write(pattern(sent))
+      const slowIsFull = () => forSlow.readAvail >= small.waterMark && forFast.readAvail === 0
+      await eventually(slowIsFull, 'the slow one holds it up')
+      await stopped(source)
+      expect(stream.count).toBeLessThan(sent)
+      giveUp(slow)
+      // A net thread has it in its hands for a moment.
+      await eventually(() => code(() => forSlow.dealloc()) !== 'ERR_BUFFER_BUSY', 'given up')
+      await eventually(() => stream.count === sent, 'everything has come to the fast one')
     })
 
     // PV-17 and BUF-9 draw the line at different places. Who is at it does not look again and again.
