@@ -130,7 +130,8 @@ export interface ReactorOptions extends QueueLimits {
 export interface ConnectOptions extends ConnectionOptions {
   /**
    * Milliseconds until it fails with ENET_CONNECT_TIMEOUT, the look-up of a name and all attempts
-   * together. Default 30000; 0: no limit.
+   * together. Default 30000; 0: no limit. A look-up itself cannot be given up: the promise rejects in
+   * time, but the process ends when the system's resolver has answered, as with node:net.
    */
   timeout?: number
   /** The address to connect from: an IP literal of this machine. */

@@ -3,7 +3,7 @@ import { Reactor, tunnel, VCEvent, VCHandle, type VConnection } from 'netvc'
 import { describe, expect, test } from 'vitest'
 import { eventually } from '../support/fixture.js'
 import { checkFrames, frame } from '../support/frames.js'
-import { pattern, seeds } from '../support/pattern.js'
+import { pattern, PatternChecker, seeds } from '../support/pattern.js'
 import { Recorder } from '../support/recorder.js'
 import {
   heard,
@@ -38,6 +38,48 @@ describe('a connection that is given to another worker', () => {
       await eventually(() => stream.count === 100_000, 'the worker echoes')
       client.doIoClose()
       await eventually(() => server.closed && handle.closed, 'it is closed for everybody')
+    })
+
+    test('given away, moved and given back: no record of the old object reaches the new one (INV-28)', async () => {
+      const { world } = box
+      const worker = await world.worker('reactor.register((vc) => vc.assign(workerData.back))', {
+        back: here,
+      })
+      const [client, server] = await world.pair()
+      const { id } = server
+      const stream = new PatternChecker()
+      let current = server
+      let strays = 0
+      let returned: ((vc: VConnection) => void) | undefined
+      world.reactor.register((vc) => returned?.(vc))
+      const rounds = 30
+      const each = 20_000
+      for (let i = 0; i < rounds; i++) {
+        const mine = current
+        const [buffer, reader] = world.pipe()
+        const take = () => {
+          if (current !== mine) strays++
+          stream.take(reader.read())
+        }
+        mine.doIoRead(take, Infinity, buffer)
+        client.write(pattern(each, i * each))
+        if (i % 3 === 0) {
+          const there = mine.migrate(i % threads)
+          stream.take(reader.read())
+          await there
+          mine.doIoRead(take, Infinity, buffer)
+        }
+        const back = new Promise<VConnection>((resolve) => (returned = resolve))
+        mine.assign(worker.threadId)
+        current = await back
+        expect(current).not.toBe(mine)
+        expect([current.id, Reactor.address(id)]).toEqual([id, current])
+      }
+      const [buffer, reader] = world.pipe()
+      current.doIoRead(() => stream.take(reader.read()), Infinity, buffer)
+      await eventually(() => stream.count === rounds * each, 'every byte, once and in order')
+      expect(strays).toBe(0)
+      client.doIoClose()
     })
 
     test('its old object writes on, and refuses what only an owner may (ERR_VC_NOT_OWNER)', async () => {
