@@ -1,26 +1,14 @@
 // queue_write and write_now: whole messages beside the write VIO, and how they leave after close.
 #include <doctest/doctest.h>
 
-#include "support/buf.h"
-#include "support/event_recorder.h"
-#include "support/fault_injector.h"
-#include "support/leak_check.h"
-#include "support/loop.h"
 #include "support/pattern.h"
+#include "support/vc_fixture.h"
 
 namespace netvc::test {
 
 namespace {
 
-struct Fixture {
-  LeakCheck leaks;
-  Faults faults;
-  Loop loop;
-  VcAndPeer c{loop, Family::kTcp4};
-  Recorder rec;
-  Buf in, out;
-
-  int fd() const { return c->get_socket(); }
+struct Fixture : VcFixture {
   bool queue(std::string_view s) { return c->queue_write(s.data(), s.size()); }
   bool send_now(std::string_view s) { return c->write_now(s.data(), s.size()); }
   // Queues more than the kernel takes; what is left waits.

@@ -7,10 +7,10 @@
 #include <doctest/doctest.h>
 
 #include "support/ends.h"
-#include "support/fault_injector.h"
 #include "support/no_memory.h"
 #include "support/notices.h"
 #include "support/pattern.h"
+#include "support/vc_fixture.h"
 #include "vc/write.h"
 
 namespace netvc::test {
@@ -19,13 +19,7 @@ namespace {
 
 using Codes = std::vector<int>;
 
-struct Fixture {
-  LeakCheck leaks;
-  Faults faults;
-  Loop loop;
-  VcAndPeer c{loop, Family::kTcp4};
-  Recorder rec;
-  Buf in, out;
+struct Fixture : VcFixture {
   std::optional<NoMemory> none;
 
   void block_kernel() { faults.always(SocketOp::kWrite, c->get_socket(), fail(EAGAIN)); }

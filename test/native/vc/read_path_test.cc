@@ -3,26 +3,15 @@
 
 #include <doctest/doctest.h>
 
-#include "support/buf.h"
-#include "support/event_recorder.h"
-#include "support/fault_injector.h"
-#include "support/leak_check.h"
 #include "support/net_threads.h"
 #include "support/pattern.h"
+#include "support/vc_fixture.h"
 
 namespace netvc::test {
 
 namespace {
 
-struct Fixture {
-  LeakCheck leaks;
-  Faults faults;
-  Loop loop;
-  VcAndPeer c{loop, Family::kTcp4};
-  Recorder rec;
-  Buf in;
-
-  int fd() const { return c->get_socket(); }
+struct Fixture : VcFixture {
   void hear(const std::string& s) {
     c.peer.send(s);
     loop.see(fd(), POLLIN);

@@ -3,26 +3,14 @@
 
 #include <doctest/doctest.h>
 
-#include "support/buf.h"
-#include "support/event_recorder.h"
-#include "support/fault_injector.h"
-#include "support/leak_check.h"
-#include "support/loop.h"
 #include "support/pattern.h"
+#include "support/vc_fixture.h"
 
 namespace netvc::test {
 
 namespace {
 
-struct Fixture {
-  LeakCheck leaks;
-  Faults faults;
-  Loop loop;
-  VcAndPeer c{loop, Family::kTcp4};
-  Recorder rec;
-  Buf out;
-
-  int fd() const { return c->get_socket(); }
+struct Fixture : VcFixture {
   int64_t calls() const { return loop.h.counters.write_calls.get(); }
 };
 
@@ -192,7 +180,6 @@ TEST_CASE_FIXTURE(Fixture,
 }
 
 TEST_CASE_FIXTURE(Fixture, "NH-3: reads of a turn come before its writes") {
-  Buf in;
   c.peer.send("abc");
   REQUIRE(wait_fd(fd(), POLLIN));
   out.put("x");

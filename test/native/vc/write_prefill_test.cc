@@ -1,25 +1,13 @@
 // WRITE_READY: before the bytes (prefill), after them, and as the trap for an emptied buffer.
 #include <doctest/doctest.h>
 
-#include "support/buf.h"
-#include "support/event_recorder.h"
-#include "support/fault_injector.h"
-#include "support/leak_check.h"
-#include "support/loop.h"
+#include "support/vc_fixture.h"
 
 namespace netvc::test {
 
 namespace {
 
-struct Fixture {
-  LeakCheck leaks;
-  Faults faults;
-  Loop loop;
-  VcAndPeer c{loop, Family::kTcp4};
-  Recorder rec;
-  Buf out;
-
-  int fd() const { return c->get_socket(); }
+struct Fixture : VcFixture {
   int64_t calls() const { return loop.h.counters.write_calls.get(); }
   // Runs `once` inside the first event and nothing in later ones.
   void first_time(std::function<void()> once) {

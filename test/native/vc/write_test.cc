@@ -5,13 +5,9 @@
 
 #include <thread>
 
-#include "support/buf.h"
-#include "support/event_recorder.h"
-#include "support/fault_injector.h"
-#include "support/leak_check.h"
-#include "support/loop.h"
 #include "support/notices.h"
 #include "support/tunnel_fixture.h"
+#include "support/vc_fixture.h"
 
 namespace netvc::test {
 
@@ -20,16 +16,9 @@ namespace {
 using Codes = std::vector<int>;
 constexpr int64_t kRequest = Unsent::kRequestBytes;
 
-struct Fixture {
-  LeakCheck leaks;
-  Faults faults;
-  Loop loop;
-  VcAndPeer c{loop, Family::kTcp4};
-  Recorder rec;
+struct Fixture : VcFixture {
   Notices told;
-  Buf in, out;
 
-  int fd() const { return c->get_socket(); }
   int send(std::string_view s, const WriteOptions& o = {}) {
     return write(c.id, s.data(), s.size(), o);
   }
