@@ -100,7 +100,8 @@ export abstract class VCSocket extends VCHandle {
     return peerCredentials(this)
   }
   /**
-   * Sends urgent bytes (MSG_OOB), in front of all that waits to be sent; the last one is marked.
+   * Sends urgent bytes (MSG_OOB), in front of all that waits to be sent, but not within a message;
+   * the last one is marked.
    * Resolves when the kernel has them; what it does not take is tried again every 10 ms. Rejects with
    * ERR_OOB_PENDING while others are under way, ERR_OOB_CANCELLED after cancelOOB(), ERR_VC_CLOSED
    * and ERR_VC_SHUT when that comes first, EINVAL for no bytes, or the system's code.

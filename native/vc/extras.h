@@ -17,7 +17,8 @@ struct NetVConnection::Extras {
 
   std::string oob;  // what the kernel has not taken; empty: nothing is under way
   Notice* oob_told = nullptr;
-  Timer oob_timer;  // armed while something is under way and the connection is attached
+  int64_t oob_behind = 0;  // of a message that has begun: these bytes leave first
+  Timer oob_timer;         // armed while something is under way and the connection is attached
   TracedTransport trace;
 };
 

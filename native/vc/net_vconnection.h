@@ -83,7 +83,10 @@ class NetVConnection final : public VConnection, public NetEvent {
     if (sent == n) return true;
     BlockChain left;
     rest(sent, left);
-    if (!left.empty() && append(left)) return true;
+    if (!left.empty() && append(left)) {
+      if (sent > 0) out_.begin();
+      return true;
+    }
     if (sent > 0) message_lost();
     return false;
   }
@@ -252,8 +255,9 @@ class NetVConnection final : public VConnection, public NetEvent {
   void set_origin_trace(std::shared_ptr<TraceSink> sink, size_t max_bytes = 256);
   void set_origin_trace_addr(std::string client);
   void set_origin_trace_port(int port);
-  /// Urgent bytes, by copy and in front of what waits to be sent (OB-1): 0, then told hears 0,
-  /// maybe before this returns, or why they have not all left; else why not: told is the caller's.
+  /// Urgent bytes, by copy and in front of what waits to be sent, but not within a message (OB-1):
+  /// 0, then told hears 0, maybe before this returns, or why they have not all left; else why not:
+  /// told is the caller's.
   int send_oob(const void* data, size_t n, Notice* told);
   /// told hears ENET_OOB_CANCELLED; part may have left. No-op without (OB-2).
   void cancel_oob() { end_oob(ENET_OOB_CANCELLED); }
@@ -410,6 +414,9 @@ class NetVConnection final : public VConnection, public NetEvent {
   Extras& extras();
   void end_oob(int code);
   void push_oob();
+  bool urgent_waits() const;
+  int64_t before_urgent();
+  void urgent_behind(int64_t n);
   void pause_oob(bool go_on);
   static void on_oob_timer(void* vc);
 

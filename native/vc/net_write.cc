@@ -137,6 +137,7 @@ ssize_t NetVConnection::write_to_kernel(const iovec* iov, int count, unsigned* n
 NetVConnection::Sent NetVConnection::send_queued() {
   for (int64_t pass = 0;;) {
     take_messages();
+    const int64_t most = before_urgent();
     if (out_.empty()) {  // before the limit: whoever asked for the end of this must hear of it
       if (!finish_writing()) continue;
       return Sent::kAll;
@@ -145,13 +146,14 @@ NetVConnection::Sent NetVConnection::send_queued() {
     iovec iov[kMaxIov];
     int64_t attempted = 0;
     unsigned needs = 0;
-    const int count = out_.iovecs(iov, kMaxIov, &attempted);
+    const int count = out_.iovecs(iov, kMaxIov, most, &attempted);
     const ssize_t r = write_to_kernel(iov, count, &needs);
     if (r > 0) {
       retries_of(Side::kWrite) = 0;
       pass += r;
       const int64_t before = out_.requests();
       WriteRequest* through = out_.consume(r);
+      urgent_behind(r);
       uncount(r, before - out_.requests(), through, 0);
       continue;
     }
@@ -300,7 +302,7 @@ size_t NetVConnection::write_some(const void* data, size_t n) {
 
 bool NetVConnection::can_send_at_once() const {
   return out_.empty() && writes_.idle() && write.triggered && !connect_ && handler &&
-         recursion_ == 0;
+         recursion_ == 0 && !urgent_waits();
 }
 
 size_t NetVConnection::try_send(const void* data, size_t n) {
@@ -319,9 +321,13 @@ size_t NetVConnection::try_send(const void* data, size_t n) {
 bool NetVConnection::write_now(const void* data, size_t n) {
   if (!can_send()) return false;
   const size_t sent = write_some(data, n);
-  if (sent == n || append(static_cast<const char*>(data) + sent, n - sent)) return true;
-  if (sent > 0) message_lost();
-  return false;
+  if (sent == n) return true;
+  if (!append(static_cast<const char*>(data) + sent, n - sent)) {
+    if (sent > 0) message_lost();
+    return false;
+  }
+  if (sent > 0) out_.begin();
+  return true;
 }
 
 }  // namespace netvc

@@ -1,5 +1,7 @@
 // The urgent bytes of vc/net_vconnection.h (OB-*). The kernel is asked again every 10 ms, as
 // upstream does: the edge that says "room" belongs to the write side, which may not wait for one.
+// They overtake what waits, but a message that has left in part is finished first (SW-9): then
+// send_queued() asks too, at its end and before each other message.
 #include <cerrno>
 #include <utility>
 
@@ -37,12 +39,29 @@ int NetVConnection::send_oob(const void* data, size_t n, Notice* told) {
   if (!x.oob.empty()) return ENET_OOB_PENDING;
   x.oob.assign(static_cast<const char*>(data), n);
   x.oob_told = told;
+  x.oob_behind = out_.begun();
   push_oob();
   return 0;
 }
 
+bool NetVConnection::urgent_waits() const { return extras_ && !extras_->oob.empty(); }
+
+// How many bytes of messages may leave before urgent ones are asked for again.
+int64_t NetVConnection::before_urgent() {
+  if (urgent_waits()) push_oob();
+  return urgent_waits() && extras_->oob_behind > 0 ? extras_->oob_behind : INT64_MAX;
+}
+
+// n bytes of messages have left.
+void NetVConnection::urgent_behind(int64_t n) {
+  if (!urgent_waits()) return;
+  int64_t& behind = extras_->oob_behind;
+  behind = behind > 0 ? behind - n : out_.begun();
+}
+
 void NetVConnection::push_oob() {
   Extras& x = *extras_;
+  if (x.oob_behind > 0) return;
   const iovec bytes{x.oob.data(), x.oob.size()};
   // A fast open connects with its first write, and a socket that never connected answers EPIPE.
   const bool connected = !connect_ && !con_.fast_open_pending;
@@ -53,7 +72,10 @@ void NetVConnection::push_oob() {
     handler->counters.write_bytes.add(r);
     net_activity();
     x.oob.erase(0, static_cast<size_t>(r));
-    if (x.oob.empty()) return std::exchange(x.oob_told, nullptr)->tell(0);
+    if (x.oob.empty()) {
+      handler->timers.cancel(x.oob_timer);
+      return std::exchange(x.oob_told, nullptr)->tell(0);
+    }
   } else if (!try_later(r)) {  // B-21
     const int error = r == 0 ? EPIPE : static_cast<int>(-r);
     return end_oob(only_this_call(r) ? error : socket_error(error));

@@ -79,14 +79,21 @@ uint64_t SendQueue::append(WriteRequest* r) {
   return last_order_;
 }
 
-int SendQueue::iovecs(iovec* iov, int max, int64_t* attempted) const {
+int SendQueue::iovecs(iovec* iov, int max, int64_t most, int64_t* attempted) const {
   int count = 0;
   *attempted = 0;
   for (const WriteRequest* r = head_; r && count < max; r = next_of(r)) {
     int64_t bytes = 0;
     count += r->iovecs(iov + count, max - count, &bytes);
     *attempted += bytes;
-    if (bytes < r->size()) break;
+    if (bytes < r->size() || *attempted >= most) break;
+  }
+  while (*attempted > most) {
+    size_t& last = iov[count - 1].iov_len;
+    const size_t beyond = std::min(last, static_cast<size_t>(*attempted - most));
+    last -= beyond;
+    *attempted -= static_cast<int64_t>(beyond);
+    if (last == 0) --count;
   }
   return count;
 }

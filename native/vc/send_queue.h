@@ -32,8 +32,14 @@ class SendQueue {
   /// Takes the request, which may be gone then; its order in the queue.
   uint64_t append(WriteRequest* r);
 
-  /// Pieces for one writev, of as many messages as fit.
-  int iovecs(iovec* iov, int max, int64_t* attempted) const;
+  /// What is first is the rest of a message, whose beginning has left.
+  void begin() { head_->begin(); }
+  /// Bytes at the front that belong to a message that has left in part; some more, of messages that
+  /// were joined with it. 0: the next byte begins a message.
+  int64_t begun() const { return head_ && !head_->untouched() ? head_->size() : 0; }
+
+  /// Pieces for one writev, of as many messages as fit, `most` bytes at most.
+  int iovecs(iovec* iov, int max, int64_t most, int64_t* attempted) const;
   /// The first n bytes have left. Messages that are through by this and have a notice are answered,
   /// oldest first, linked by next; the caller tells and destroys them.
   WriteRequest* consume(int64_t n);

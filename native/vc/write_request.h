@@ -49,6 +49,8 @@ class WriteRequest {
   /// Bytes that have not been sent.
   int64_t size() const { return own_left() + chain_.size(); }
   bool untouched() const { return !touched_; }
+  /// Something of it has left, elsewhere.
+  void begin() { touched_ = true; }
   int iovecs(iovec* iov, int max, int64_t* attempted) const;
   /// n <= size().
   void consume(int64_t n);

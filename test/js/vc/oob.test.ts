@@ -55,7 +55,8 @@ describe.skipIf(onPairs)('sendOOB', () => {
       client.write('hello')
       expect(await sent).toBe('ok')
       await eventually(() => accepted() !== undefined, 'accepted')
-      expect(await text(world, accepted()!, 7)).toBe('helloab')
+      // The kernel may connect without the first bytes; then they overtake them.
+      expect(await text(world, accepted()!, 7)).toMatch(/^(helloab|abhello)$/)
     })
 
     test('one at a time: the second is refused, and the first goes on (OB-1)', async () => {

@@ -1,6 +1,8 @@
 // Urgent bytes (OB-*, B-21).
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "support/buf.h"
 #include "support/event_recorder.h"
 #include "support/fault_injector.h"
@@ -9,6 +11,7 @@
 #include "support/notices.h"
 #include "support/random.h"
 #include "vc/remote.h"
+#include "vc/write.h"
 
 namespace netvc::test {
 
@@ -53,6 +56,39 @@ struct Fixture {
     ::setsockopt(c.peer.fd(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
   }
   using Codes = std::vector<int>;
+
+  // --- behind a message that has begun (SW-9)
+
+  static constexpr size_t kLong = 4 << 20;
+  void small_room() {
+    const int size = 65'536;
+    ::setsockopt(c->get_socket(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    ::setsockopt(c.peer.fd(), SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    inlined();
+  }
+  /// The peer has taken some of it, so that the kernel has room again; nobody has looked yet.
+  void half_gone() {
+    loop.settle();
+    REQUIRE_GT(c->queued_bytes(), 0);
+    REQUIRE_LT(c->queued_bytes(), kLong);
+    REQUIRE(wait_for([&] {
+      read += c.peer.take(65'536).size();
+      pollfd room{c->get_socket(), POLLOUT, 0};
+      return ::poll(&room, 1, 0) == 1;
+    }));
+  }
+  /// What comes behind the message.
+  std::string behind(size_t n) {
+    std::string got;
+    CHECK(loop.until([&] {
+      got += c.peer.take(65'536);
+      return read + got.size() >= kLong + n;
+    }));
+    CHECK_EQ(std::min(got.find_first_not_of('a'), got.size()), kLong - read);
+    return got.substr(kLong - read);
+  }
+  size_t read = 0;
+  const std::string message = std::string(kLong, 'a');
 };
 
 }  // namespace
@@ -275,6 +311,79 @@ TEST_CASE_FIXTURE(Fixture, "OB-1: it does not wait for what waits to be sent") {
   CHECK_EQ(told.codes, Codes{0});
   faults.forget();
   CHECK_EQ(urgent(), "!");
+}
+
+TEST_CASE_FIXTURE(Fixture, "OB-1 SW-9: not within a message that has begun, but before the next") {
+  small_room();
+  SUBCASE("given by anybody") { REQUIRE_EQ(write(c.id, message.data(), kLong), 0); }
+  SUBCASE("given by its thread, and begun at once") {
+    REQUIRE(c->write_now(message.data(), kLong));
+  }
+  SUBCASE("queued by its thread") { REQUIRE(c->queue_write(message.data(), kLong)); }
+  Notices next_told;
+  half_gone();
+  CHECK_EQ(send("xyz"), 0);
+  CHECK_EQ(calls(), 0);
+  WriteOptions options;
+  options.told = next_told.notice();
+  REQUIRE_EQ(write(c.id, "next", 4, options), 0);
+  CHECK_EQ(behind(7), "xyznext");
+  CHECK_EQ(told.codes, Codes{0});
+  CHECK_EQ(next_told.codes, Codes{0});
+  wait_in_vain();
+  CHECK_EQ(calls(), 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "OB-1 SW-9: the kernel takes none at the boundary: at the next one") {
+  small_room();
+  REQUIRE_EQ(write(c.id, message.data(), kLong), 0);
+  half_gone();
+  next({fail(EAGAIN), at_most(1)});
+  CHECK_EQ(send("xyz"), 0);
+  WriteOptions options;
+  options.told = told.notice();
+  REQUIRE_EQ(write(c.id, "next", 4, options), 0);
+  options.told = told.notice();
+  REQUIRE_EQ(write(c.id, "last", 4, options), 0);
+  const std::string got = behind(11);
+  CHECK_EQ(got, "nextlastxyz");
+  CHECK(loop.until([&] { return told.codes == Codes{0, 0, 0}; }));
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "OB-2 SW-9: those that wait behind a message are cancelled, closed, moved") {
+  small_room();
+  REQUIRE_EQ(write(c.id, message.data(), kLong), 0);
+  half_gone();
+  CHECK_EQ(send("x"), 0);
+  SUBCASE("cancelled") {
+    c->cancel_oob();
+    CHECK_EQ(told.codes, Codes{ENET_OOB_CANCELLED});
+    CHECK_EQ(send("!"), 0);
+    CHECK_EQ(behind(1), "!");
+    CHECK_EQ(told.codes, Codes{ENET_OOB_CANCELLED, 0});
+  }
+  SUBCASE("closed") {
+    loop.exact_lists = false;
+    c->do_io_close();
+    CHECK_EQ(told.codes, Codes{ENET_CLOSED});
+    CHECK_EQ(behind(0), "");
+  }
+  SUBCASE("moved") {
+    Loop to;
+    bool moved = false;
+    c->move_to(to.h, [&](NetVConnection* vc) { moved = vc != nullptr; });
+    loop.turn(2);
+    to.turn();
+    REQUIRE(moved);
+    std::string got;
+    CHECK(to.until([&] {
+      got += c.peer.take(65'536);
+      return read + got.size() > kLong;
+    }));
+    CHECK_EQ(got.find('x'), kLong - read);
+    CHECK_EQ(told.codes, Codes{0});
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "OB-1: what is no socket has no urgent bytes") {

@@ -27,10 +27,10 @@ struct Fixture {
     r->deadline = deadline;
     return r;
   }
-  std::string shown(int max = 1024, int* pieces = nullptr) const {
+  std::string shown(int max = 1024, int* pieces = nullptr, int64_t most = INT64_MAX) const {
     std::vector<iovec> iov(static_cast<size_t>(max) + 1);
     int64_t attempted = -1;
-    const int count = q.iovecs(iov.data(), max, &attempted);
+    const int count = q.iovecs(iov.data(), max, most, &attempted);
     CHECK_LE(count, max);
     std::string s;
     for (size_t i = 0; i < static_cast<size_t>(count); ++i)
@@ -54,6 +54,30 @@ struct Fixture {
 };
 
 }  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "so many bytes at most; how much belongs to a message that has begun") {
+  q.append(message("abc", true));
+  q.append(message("defgh", true));
+  CHECK_EQ(q.begun(), 0);
+  CHECK_EQ(shown(9, nullptr, 2), "ab");
+  CHECK_EQ(shown(9, nullptr, 3), "abc");
+  int pieces = 0;
+  CHECK_EQ(shown(9, &pieces, 4), "abcd");
+  CHECK_EQ(pieces, 2);
+  finish(q.consume(2), 0);
+  CHECK_EQ(q.begun(), 1);
+  finish(q.consume(1), 0);
+  CHECK_EQ(q.begun(), 0);
+  finish(q.consume(5), 0);
+
+  CHECK(q.append("rest", 4));
+  CHECK_EQ(q.begun(), 0);
+  q.begin();
+  CHECK_EQ(q.begun(), 4);
+  CHECK_EQ(q.consume(4), nullptr);
+  CHECK_EQ(q.begun(), 0);
+  told.codes.clear();
+}
 
 TEST_CASE_FIXTURE(Fixture, "plain messages share blocks: many small ones are one piece") {
   std::string all;
@@ -259,7 +283,7 @@ TEST_CASE_FIXTURE(Fixture, "INV-9: random messages and random transfers, byte by
     while (q.size() > 0 && !random.one_in(3)) {
       std::vector<iovec> iov(static_cast<size_t>(1 + random.below(8)));
       int64_t attempted = 0;
-      const int count = q.iovecs(iov.data(), static_cast<int>(iov.size()), &attempted);
+      const int count = q.iovecs(iov.data(), static_cast<int>(iov.size()), INT64_MAX, &attempted);
       REQUIRE_GT(attempted, 0);
       uint64_t at = out;
       for (int i = 0; i < count; ++i) {
