@@ -472,7 +472,19 @@ export class VConnection extends VCStreams {
       vio.full = true
       vio.buffer.resumeSource()
     } else {
-      this.markClosed(errno ? this.failedWith(errno, 'write') : undefined)
+      this.#ended(errno)
+    }
+  }
+
+  /** The engine is through with it. What was armed while it ended has been told of nothing (INV-2). */
+  #ended(code: number): void {
+    const event = code === errno.ECONNRESET ? VCEvent.EOS : VCEvent.ERROR
+    try {
+      for (const vio of [this.#read, this.#write]) {
+        if (code && vio?.armed) this.onVioEvent(event, vio.side, vio.generation, 0, code)
+      }
+    } finally {
+      this.markClosed(code ? this.failedWith(code, 'write') : undefined)
     }
   }
 

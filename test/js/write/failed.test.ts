@@ -47,6 +47,21 @@ describe('a connection that has failed takes no message: its error is thrown (SW
       expect(await write(client)).toBe('ECONNRESET')
     })
 
+    test.each([0, 1])('setFailed with nothing armed, then it is: side %i (INV-2)', async (side) => {
+      const { world } = box
+      const [client] = await world.pair()
+      client.setFailed(Object.assign(new Error('too late'), { code: 'ETIMEDOUT' }))
+      // A turn of its thread, which closes what it can tell to nobody. Here that is not known yet.
+      if (threads > 0) client.inspect()
+      expect(client.closed).toBe(false)
+      const recorder = new Recorder()
+      if (side === 0) client.doIoRead(recorder.handler, Infinity, world.buffer())
+      else client.doIoWrite(recorder.handler, 5, world.filled(Buffer.from('abcde')))
+      expect(await recorder.end()).toBe('ERROR')
+      expect(client.error?.code).toBe('ETIMEDOUT')
+      client.doIoClose()
+    })
+
     test.each(ways)('setFailed, before anybody is told: %s', async (_, write) => {
       const client = await failing(box.world, 'setFailed')
       expect(await write(client)).toBe('ERR_OF_MINE')
