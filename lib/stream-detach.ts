@@ -16,6 +16,7 @@ export function detach(link: StreamLink, unread: Uint8Array | undefined): VConne
   const buffer = new MIOBuffer()
   buffer.allocReader()
   if (unread) buffer.write(unread)
+  stream.removeAllListeners('data') // read() would tell them what comes again
   const encoding = stream.readableEncoding ?? 'utf8'
   while (stream.readableLength > 0) {
     const chunk = stream.read() as Buffer | string

@@ -338,6 +338,22 @@ onBothEngines((threads) => {
     )
   })
 
+  test('detach() tells no listener what is to come again', async () => {
+    if (threads > 0) return
+    const [a, b] = await pair()
+    const s = b.stream()
+    const told: string[] = []
+    s.on('data', (bytes: Buffer) => told.push(bytes.toString()))
+    a.write('one')
+    await eventually(() => told.length === 1, 'one')
+    s.pause()
+    a.write('two')
+    await eventually(() => s.readableLength === 3, 'two waits in the stream')
+    const next = s.detach().stream()
+    expect(told).toEqual(['one'])
+    expect(String(await once(next, 'data'))).toBe('two')
+  })
+
   test('options that are wrong are named', async () => {
     const [a] = await pair()
     expect(() => a.stream({ allowHalfOpen: 1 as never })).toThrow(/options.allowHalfOpen/)
