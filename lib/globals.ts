@@ -26,3 +26,7 @@ export const now = performance.now.bind(performance)
 
 /** Promise, as a value. */
 export const NativePromise = Promise
+
+/** Runs the ticks and promises that wait, as Node does behind each call of its own native code. */
+export const runTicks =
+  (process as { _tickCallback?: () => void })._tickCallback ?? (() => undefined)

@@ -5,6 +5,7 @@ import { nextTick } from './globals.js'
 import { inClosingPhase } from './loop.js'
 import type { Callback } from './stream-link.js'
 import { kLink, type VCStream } from './stream.js'
+import { Frames, tellFrame } from './stream-frames.js'
 
 /**
  * TLS and http2 of Node work on the handle of a socket. For a stream that has none Node makes one
@@ -84,6 +85,7 @@ export class UpperHandle {
   /** It keeps the end and failures to itself. Without it, which is http2, the stream tells them. */
   tls: Secure | undefined
   #reads = true
+  readonly #frames = new Frames()
   /** Before, what is read goes to the stream: behind what that holds. */
   started = false
   /** It was destroyed before. */
@@ -225,7 +227,16 @@ export class UpperHandle {
   }
 
   data(bytes: Uint8Array): void {
-    this.native.readBuffer(bytes)
+    if (this.tls) {
+      this.native.readBuffer(bytes)
+      return
+    }
+    // http2 tells what a frame says by ticks, and over a socket of node:net they run before it sees
+    // the next frame: a response is told also when the reset behind it is already there.
+    for (const frame of this.#frames.split(bytes)) {
+      this.native.readBuffer(frame)
+      tellFrame()
+    }
   }
 
   /** Of TLS only: the peer has ended, or the connection has failed. */

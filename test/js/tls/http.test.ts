@@ -181,3 +181,84 @@ describe.each(['http2', 'http2 over TLS'])('%s', (name) => {
       return seen
     }))
 })
+
+const frame = (type: number, flags: number, id: number, payload: string) => {
+  const bytes = Buffer.from(payload, 'latin1')
+  const head = Buffer.alloc(9)
+  head.writeUIntBE(bytes.length, 0, 3)
+  head[3] = type
+  head[4] = flags
+  head.writeUInt32BE(id, 5)
+  return Buffer.concat([head, bytes])
+}
+
+// Node tells a frame by a tick; what the next one says must not come before.
+describe.each([1000, 5])('http2: frames in pieces of %i bytes', (size) => {
+  const inPieces = async (to: Socket, bytes: Buffer) => {
+    to.setNoDelay(true)
+    for (let at = 0; at < bytes.length; at += size) {
+      to.write(bytes.subarray(at, at + size))
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+  }
+
+  test('a client gets the response that a reset follows at once', () =>
+    compare(async (way) => {
+      const server = nodeNet.createServer((raw) => {
+        raw.on('error', () => {})
+        let bytes = Buffer.alloc(0)
+        raw.on('data', (more) => {
+          bytes = Buffer.concat([bytes, more])
+          let at = 24
+          while (at + 9 <= bytes.length && bytes[at + 3] !== 1) at += 9 + bytes.readUIntBE(at, 3)
+          if (at + 9 > bytes.length) return
+          raw.removeAllListeners('data').resume()
+          const response = [
+            ...[frame(4, 0, 0, ''), frame(4, 1, 0, ''), frame(1, 4, 1, '\x88')],
+            ...[frame(0, 0, 1, 'foo'), frame(3, 0, 1, '\0\0\0\0')],
+          ]
+          void inPieces(raw, Buffer.concat(response))
+        })
+      })
+      await once(server.listen(0, '127.0.0.1'), 'listening')
+      const raw = await dial(way, (server.address() as AddressInfo).port)
+      const h2 = http2.connect('http://localhost', { createConnection: () => raw })
+      const seen: unknown[] = []
+      h2.on('error', (e) => seen.push('session', codeOf(e)))
+      const request = h2.request()
+      request.on('response', (headers) => seen.push(headers[':status']))
+      request.on('data', (bytes) => seen.push(String(bytes)))
+      request.on('end', () => seen.push('end'))
+      request.on('error', (e) => seen.push('request', codeOf(e)))
+      await new Promise((resolve) => request.once('close', resolve))
+      h2.destroy()
+      server.close()
+      return seen
+    }))
+
+  test('a server answers behind the preface', () =>
+    compare(async (way) => {
+      const web = http2.createServer()
+      web.on('stream', (stream: http2.ServerHttp2Stream) => {
+        stream.respond()
+        stream.end('yes')
+      })
+      const raw = nodeNet.connect(await front(way, web, []), '127.0.0.1')
+      await once(raw, 'connect')
+      const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+      // :method GET, :scheme http, :path /, :authority a
+      const request = frame(1, 5, 1, '\x82\x86\x84\x41\x01a')
+      const got: Buffer[] = []
+      const done = new Promise<void>((resolve) => {
+        raw.on('data', (bytes) => {
+          got.push(bytes)
+          if (Buffer.concat(got).includes('yes')) resolve()
+        })
+      })
+      void inPieces(raw, Buffer.concat([preface, frame(4, 0, 0, ''), request]))
+      await done
+      raw.destroy()
+      web.emit('done')
+      return 'yes'
+    }))
+})
