@@ -3,10 +3,10 @@
 // do is to make the oracles wrong: who takes bytes gives them to End.got, who sends them uses send().
 import { Reactor, writeMany, type VCHandle } from 'netvc'
 import { Mark } from './board.js'
-import { fanOut, messageOf } from './frames.js'
+import { fanOut, messageOf, urgent } from './frames.js'
 import { join } from './joining.js'
 import { reading } from './reading.js'
-import { onFailed, own, send, type Call, type Row } from './rows.js'
+import { onFailed, own, readable, send, type Call, type Row } from './rows.js'
 import { closings, writing } from './writing.js'
 
 export { onReactors } from './reactors.js'
@@ -29,13 +29,7 @@ const others: Row[] = [
   own('addToKeepAliveQueue', ({ vc }) => vc.addToKeepAliveQueue()),
   own('addToActiveQueue', ({ vc }) => vc.addToActiveQueue()),
   own('removeFromQueues', ({ vc }) => vc.removeFromQueues()),
-  own('sendOOB', ({ end, vc, chance }) => {
-    // They may come between any two bytes: what its peer reads is not looked at any more.
-    const peer = end.parser?.peer
-    if (peer === undefined) return undefined
-    end.stage.books.board.mark(peer, Mark.lost)
-    return vc.sendOOB(Buffer.alloc(1, chance.below(128)))
-  }),
+  own('sendOOB', ({ vc }) => vc.sendOOB(Buffer.of(urgent))),
   own('cancelOOB', ({ vc }) => vc.cancelOOB()),
   own('setOriginTrace', ({ vc, stage, chance }) =>
     vc.setOriginTrace(chance.oneIn(2) ? false : { fd: stage.nowhere, maxBytes: chance.below(99) }),
@@ -53,6 +47,7 @@ const others: Row[] = [
         { receiveBufferSize: 4096 },
         { tos: 16 },
         { notSentLowat: 4096 },
+        { outOfBandInline: true },
         { congestionControl: 'nobody' },
       ]),
     ),
@@ -77,6 +72,13 @@ const others: Row[] = [
       } else if (end.reads === 'operation') end.read(Infinity, chance)
     }),
   ),
+  own('assign', ({ end, vc, stage, chance }) => {
+    // Whoever gets it goes on with the next byte, and has to know which that is.
+    if (!stage.setting.shared || !readable(end) || !end.parser?.between) return
+    end.noClones()
+    vc.assign(chance.pick(stage.reactor.workers()).threadId)
+    end.handOver('given')
+  }),
   own('tunnel', ({ end, stage, chance }) => {
     const other = stage.any(chance)
     if (other && stage.ends.length > 3) join(end, other, chance)

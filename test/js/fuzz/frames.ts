@@ -7,6 +7,8 @@ import { pattern } from '../support/pattern.js'
 
 const headBytes = 20
 const magic = 0xc3
+/** Sent out of band; it may stay in the stream, between two frames or bytes of an operation. */
+export const urgent = 0xff
 /** Of a frame: 0x80 a message, 0x81 a mark: where the bytes of an operation go on. */
 const message = 0x80
 const mark = 0x81
@@ -99,6 +101,7 @@ export class Parser {
 
   #some(bytes: Uint8Array, at: number): number {
     if (this.#current) return this.#body(bytes, at, this.#current)
+    if (this.#have === 0 && bytes[at] === urgent) return 1
     if (this.#have > 0 || bytes[at] >= 0x80) return this.#headPart(bytes, at)
     return this.#operation(bytes, at)
   }

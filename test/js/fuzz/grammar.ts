@@ -39,6 +39,8 @@ export class Grammar {
     if (this.#trail.length > 12) this.#trail.shift()
     const wrong = (what: string) => `${what}: ${name}; ${this.#trail.join(', ')}`
     if (vio.vc.closed) return wrong('INV-1: told after close')
+    // A handler that was set after doIoWrite(null) hears of timeouts, and of nothing else.
+    if (timeouts.has(event) && vio.generation !== this.#generation) return undefined
     if (vio.generation !== this.#generation)
       return wrong('INV-2: of an operation that was replaced')
     const side = sides[event]

@@ -10,8 +10,9 @@ export const reading: Row[] = [
   own('doIoRead(_, 0, buffer)', ({ end, chance }) => {
     if (end.reads === 'nobody' || end.reads === 'operation') end.read(0, chance)
   }),
-  own('doIoRead(null)', ({ end, vc }) => {
-    if (end.reads === 'operation') vc.doIoRead(null, 0, null)
+  own('doIoRead(null)', ({ end }) => {
+    // What has come by then stays in its buffer: whoever reads next does not get it.
+    if (end.reads === 'operation') end.stopReading()
   }),
   own('another buffer', ({ end, chance }) => {
     if (end.reads !== 'operation') return

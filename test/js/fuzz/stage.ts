@@ -49,6 +49,7 @@ export class Stage {
   ) {
     const { shared, threads } = setting
     this.reactor = shared ? Reactor.shared({ threads }) : new Reactor({ threads })
+    if (shared) this.reactor.register((vc) => void this.given(vc))
     this.#salts = books.thread * 100_000
   }
 
@@ -75,6 +76,10 @@ export class Stage {
     const listener = await this.reactor.listen(to, (vc) => void this.take(vc, 12, Mark.passive), {
       ...(chance.oneIn(3) && { acceptOnEveryThread: true }),
       ...(chance.oneIn(4) && { acceptThreads: 1 }),
+      ...(this.setting.shared &&
+        chance.oneIn(2) && {
+          distribute: chance.pick(['round-robin', 'least-connections', 'random'] as const),
+        }),
       ...(chance.oneIn(4) && { maxConnections: 1 + chance.below(8) }),
       ...(chance.oneIn(4) && { inactivityTimeout: 5 + chance.below(80) }),
       ...(chance.oneIn(4) && { idleTimeout: 5 + chance.below(200) }),
@@ -97,6 +102,13 @@ export class Stage {
     if (this.quiet) this.settle(end)
     else this.inside(end, chance, 4)
     return end
+  }
+
+  /** A connection of another thread, or of a listener that distributes. */
+  given(vc: VConnection): void {
+    const known = this.books.board.label(vc.id)
+    if (known > 0) this.take(vc, 13, 0, known)
+    else this.take(vc, 12, Mark.passive)
   }
 
   /** Anything, within a handler: now and then, and not without an end. */
