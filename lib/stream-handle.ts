@@ -234,6 +234,7 @@ export class UpperHandle {
     // http2 tells what a frame says by ticks, and over a socket of node:net they run before it sees
     // the next frame: a response is told also when the reset behind it is already there.
     for (const frame of this.#frames.split(bytes)) {
+      if (this.stream.destroyed) return // by what the frame before has told
       this.native.readBuffer(frame)
       tellFrame()
     }

@@ -453,12 +453,13 @@ export class VConnection extends VCStreams {
       return
     }
     // What the handler adds is taken without a reenable (WR-5), also when it throws then.
+    // Its buffer may have been freed since the event was made, or be freed by the handler.
     const buffer = vio.reader?.buffer
-    const before = buffer?.produced ?? 0
+    const before = buffer?.isFreed === false ? buffer.produced : 0
     try {
       handler(kind, vio)
     } finally {
-      if (vio.generation === generation && buffer && !buffer.isFreed && buffer.produced !== before)
+      if (vio.generation === generation && buffer?.isFreed === false && buffer.produced !== before)
         enable(this.slot, this.version, 1)
     }
   }

@@ -57,6 +57,40 @@ describe('write operation', () => {
       expect(writer.events.at(-1)?.ndone).toBe(300)
     })
 
+    test('its buffer is freed: what it holds leaves, and the handler hears of it', async () => {
+      const { world } = box
+      const [client, server] = await world.pair()
+      const { stream, recorder } = world.check(server)
+      const [buffer, reader] = world.pipe()
+      const writer = new Recorder()
+      buffer.write(pattern(100))
+      client.doIoWrite(writer.handler, 300, reader)
+      buffer.free()
+      await eventually(() => stream.count === 100, 'all that it holds has left')
+      expect(new Set(writer.names)).toEqual(new Set(['WRITE_READY']))
+      client.doIoClose()
+      expect(await recorder.end()).toBe('EOS')
+      expect(stream.count).toBe(100)
+    })
+
+    test('the handler frees its buffer: what it had added leaves (WR-5)', async () => {
+      const { world } = box
+      const [client, server] = await world.pair()
+      const { stream, recorder } = world.check(server, 200)
+      const [buffer, reader] = world.pipe()
+      const writer = new Recorder((event, vio) => {
+        if (event !== VCEvent.WRITE_READY || buffer.isFreed) return
+        buffer.write(pattern(100, 100))
+        vio.reenable()
+        buffer.free()
+      })
+      buffer.write(pattern(100))
+      client.doIoWrite(writer.handler, 200, reader)
+      expect(await writer.end()).toBe('WRITE_COMPLETE')
+      expect(await recorder.end()).toBe('READ_COMPLETE')
+      expect(stream.count).toBe(200)
+    })
+
     test('an empty buffer stops the operation until reenable (WR-14)', async () => {
       const { world } = box
       const [client, server] = await world.pair()
