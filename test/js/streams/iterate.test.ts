@@ -283,7 +283,8 @@ describe('for await over a connection', () => {
       await readAll(server)
       server.doIoShutdown('write')
       for await (const chunk of client) void chunk
-      expect(world.reactor.stats().buffers).toBe(buffers)
+      // One of a test before may have been collected meanwhile.
+      expect(world.reactor.stats().buffers).toBeLessThanOrEqual(buffers)
     })
 
     test('reactor.close() ends it', async () => {
